@@ -1,0 +1,160 @@
+//! What can go wrong with a request, by kind. HTTP status codes are not known here: one place in
+//! the gateway maps kinds to them.
+
+use crate::outcome::Outcome;
+
+/// What went wrong. Few enough to be a metric label, exact enough to choose a status code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request cannot be understood or breaks a limit.
+    InvalidRequest,
+    /// No key, or one that is not known.
+    Unauthorized,
+    /// No such route or stream.
+    NotFound,
+    /// The model is not configured here.
+    ModelNotFound,
+    /// The route exists, not for this method.
+    MethodNotAllowed,
+    /// The body is not JSON by its content type.
+    UnsupportedMediaType,
+    /// The body is larger than the limit.
+    PayloadTooLarge,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The caller's rate limit is used up.
+    RateLimited,
+    /// The gateway's cap of concurrent streams is reached.
+    Capacity,
+    /// The model's queue is full.
+    QueueFull,
+    /// The request waited in the model's queue for too long.
+    QueueTimeout,
+    /// The gateway is shutting down and takes no new streams.
+    Draining,
+    /// No connection to the upstream.
+    UpstreamUnreachable,
+    /// The upstream was too late: connect, first token, idle or total.
+    UpstreamTimeout,
+    /// The upstream answered 429.
+    UpstreamRateLimited,
+    /// The upstream answered 503.
+    UpstreamOverloaded,
+    /// The upstream refused the request as invalid.
+    UpstreamRejected,
+    /// The upstream did not accept the gateway's credentials.
+    UpstreamUnauthorized,
+    /// The upstream failed, before or within its answer.
+    UpstreamError,
+    /// The upstream sent what its wire format does not allow.
+    UpstreamProtocol,
+    /// The upstream ended without evidence that the answer is whole.
+    Truncated,
+    /// The stream was cancelled.
+    Cancelled,
+    /// The gateway shut down before the answer was whole.
+    Drained,
+    /// A fault of the gateway itself.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The code that clients, logs and metrics see.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::NotFound => "NOT_FOUND",
+            Self::ModelNotFound => "MODEL_NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Capacity => "CAPACITY",
+            Self::QueueFull => "QUEUE_FULL",
+            Self::QueueTimeout => "QUEUE_TIMEOUT",
+            Self::Draining => "DRAINING",
+            Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
+            Self::UpstreamTimeout => "UPSTREAM_TIMEOUT",
+            Self::UpstreamRateLimited => "UPSTREAM_RATE_LIMITED",
+            Self::UpstreamOverloaded => "UPSTREAM_OVERLOADED",
+            Self::UpstreamRejected => "UPSTREAM_REJECTED",
+            Self::UpstreamUnauthorized => "UPSTREAM_UNAUTHORIZED",
+            Self::UpstreamError => "UPSTREAM_ERROR",
+            Self::UpstreamProtocol => "UPSTREAM_PROTOCOL",
+            Self::Truncated => "TRUNCATED",
+            Self::Cancelled => "CANCELLED",
+            Self::Drained => "DRAINED",
+            Self::Internal => "INTERNAL_ERROR",
+        }
+    }
+
+    /// The outcome of a stream that ends with this kind of failure.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Truncated => Outcome::Truncated,
+            Self::Drained | Self::Draining => Outcome::Drained,
+            Self::UpstreamTimeout | Self::QueueTimeout | Self::RequestTimeout => Outcome::TimedOut,
+            Self::UpstreamUnreachable
+            | Self::UpstreamRateLimited
+            | Self::UpstreamOverloaded
+            | Self::UpstreamRejected
+            | Self::UpstreamUnauthorized
+            | Self::UpstreamError
+            | Self::UpstreamProtocol => Outcome::UpstreamError,
+            Self::Internal => Outcome::InternalError,
+            _ => Outcome::Rejected,
+        }
+    }
+}
+
+/// One field of a request that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldFault {
+    /// Where, as a path: `messages[0].role`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// What went wrong, in a form that can be told to a client.
+///
+/// The message never holds a secret, a prompt, or an upstream's address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", kind.code())]
+pub struct Failure {
+    pub kind: ErrorKind,
+    /// What was wrong, where, and what would be right.
+    pub message: String,
+    /// Every faulty field of an invalid request.
+    pub details: Vec<FieldFault>,
+    /// When another try makes sense.
+    pub retry_after_seconds: Option<u32>,
+}
+
+impl Failure {
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: Vec::new(), retry_after_seconds: None }
+    }
+
+    /// An invalid request with the fields that make it so.
+    #[must_use]
+    pub fn invalid(details: Vec<FieldFault>) -> Self {
+        let message = match details.as_slice() {
+            [one] => format!("{}: {}", one.field, one.message),
+            many => format!("{} fields of the request are not valid", many.len()),
+        };
+        Self { details, ..Self::new(ErrorKind::InvalidRequest, message) }
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, seconds: Option<u32>) -> Self {
+        self.retry_after_seconds = seconds;
+        self
+    }
+}

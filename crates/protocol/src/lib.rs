@@ -1,0 +1,32 @@
+//! The bytes of the LLM wire formats: vocabulary, codecs, dialects.
+//!
+//! Pure: no sockets, no clock, no runtime. Everything here can be fuzzed and built for wasm32.
+//!
+//! # Layout
+//! - [`ids`], [`request`], [`event`], [`outcome`], [`error`]: the vocabulary all dialects share.
+//! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
+//! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
+//! - [`openai`], [`ollama`], [`native`]: one wire format each.
+//! - `fields`, `collect`: what dialects share: checking a request's fields, and putting the pieces
+//!   of an answer together.
+
+pub mod codec;
+mod collect;
+pub mod error;
+pub mod event;
+mod fields;
+pub mod ids;
+pub mod native;
+pub mod ndjson;
+pub mod ollama;
+pub mod openai;
+pub mod outcome;
+pub mod request;
+pub mod sse;
+
+pub use codec::{Batch, Decoder, Encoder, End, Payload};
+pub use error::{ErrorKind, Failure, FieldFault};
+pub use event::{Event, FinishReason, ToolCallDelta, Usage};
+pub use ids::StreamId;
+pub use outcome::Outcome;
+pub use request::{ChatRequest, Message, Role, Sampling, ToolCall};

@@ -1,0 +1,123 @@
+//! A streamed answer as named events.
+
+use serde::Serialize;
+
+use super::usage::WireUsage;
+use crate::codec::{Batch, Encoder, End, Payload};
+use crate::event::{Event, ToolCallDelta};
+use crate::openai::errors::unexplained;
+use crate::outcome::Outcome;
+
+/// Writes one event for each piece of the answer, and one terminal.
+#[derive(Debug)]
+pub struct EventEncoder {
+    model: String,
+}
+
+impl EventEncoder {
+    #[must_use]
+    pub fn new(model: String) -> Self {
+        Self { model }
+    }
+
+    fn done(&self, end: &End<'_>) -> Payload {
+        let usage = end.usage.map(WireUsage::from);
+        let done = Done {
+            model: &self.model,
+            total_duration: end.duration_ns,
+            eval_count: end.usage.map_or(end.chunks, |usage| usage.completion_tokens),
+            done: true,
+            finish_reason: end.finish.as_ref().map(|reason| reason.as_str()),
+            usage,
+        };
+        event("chat.completion.done", &done)
+    }
+}
+
+impl Encoder for EventEncoder {
+    fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>) {
+        for piece in batch.events {
+            let mut chunk = Chunk::of(&self.model);
+            match &piece {
+                Event::Text(text) => chunk.content = text,
+                Event::Reasoning(text) => chunk.reasoning = Some(text),
+                Event::ToolCall(call) => chunk.tool_calls = Some([call]),
+                // Told by the terminal.
+                Event::Finish(_) | Event::Usage(_) | Event::Error(_) | Event::Done => continue,
+            }
+            out.push(event("chat.completion.chunk", &chunk));
+        }
+    }
+
+    fn queued(&mut self, position: usize, out: &mut Vec<Payload>) {
+        out.push(event("chat.queued", &Queued { position }));
+    }
+
+    fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
+        if end.outcome == Outcome::Completed {
+            out.push(self.done(end));
+            return;
+        }
+        let unknown = unexplained(end.outcome);
+        let failure = end.failure.unwrap_or(&unknown);
+        let name = if end.outcome == Outcome::Cancelled { "chat.cancelled" } else { "error" };
+        let said = Failed {
+            code: failure.kind.code(),
+            message: &failure.message,
+            retry_after: failure.retry_after_seconds,
+        };
+        out.push(event(name, &said));
+    }
+}
+
+fn event(name: &'static str, data: &impl Serialize) -> Payload {
+    // Strings and numbers only: there is nothing that could fail.
+    Payload::Event { name, data: serde_json::to_string(data).unwrap_or_default() }
+}
+
+/// A piece of the answer. `content` is always there, so that a reader of text needs no cases.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Chunk<'a> {
+    model: &'a str,
+    content: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[&'a ToolCallDelta; 1]>,
+    done: bool,
+}
+
+impl<'a> Chunk<'a> {
+    fn of(model: &'a str) -> Self {
+        Self { model, content: "", reasoning: None, tool_calls: None, done: false }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done<'a> {
+    model: &'a str,
+    /// Nanoseconds.
+    total_duration: u64,
+    /// Tokens; pieces where the upstream reported none.
+    eval_count: u64,
+    done: bool,
+    finish_reason: Option<&'a str>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Serialize)]
+struct Queued {
+    position: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    code: &'static str,
+    message: &'a str,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u32>,
+}

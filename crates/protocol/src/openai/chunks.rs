@@ -1,0 +1,206 @@
+//! A streamed answer made of events, in the chunks OpenAI streams.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::errors;
+use crate::codec::{Batch, Encoder, End, Payload};
+use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
+use crate::outcome::Outcome;
+
+pub(super) const END_MARK: &[u8] = b"data: [DONE]\n\n";
+
+/// Writes one answer as `chat.completion.chunk` frames: the role, the pieces, the finish reason,
+/// the usage if the client asked for it, the end mark. All frames of a batch go out as one slice.
+#[derive(Debug)]
+pub struct ChunkEncoder {
+    chunks: ChunkWriter,
+    include_usage: bool,
+    begun: bool,
+    finished: bool,
+}
+
+impl ChunkEncoder {
+    #[must_use]
+    pub fn new(id: String, model: String, created_unix: u64, include_usage: bool) -> Self {
+        let mut chunks = ChunkWriter::new(&id, &model, created_unix);
+        chunks.names_usage = include_usage;
+        Self { chunks, include_usage, begun: false, finished: false }
+    }
+
+    fn write(&mut self, event: Event, out: &mut Vec<u8>) {
+        let delta = match &event {
+            Event::Text(text) => Delta { content: Some(text), ..Delta::default() },
+            Event::Reasoning(text) => Delta { reasoning_content: Some(text), ..Delta::default() },
+            Event::ToolCall(call) => Delta { tool_calls: Some([call.into()]), ..Delta::default() },
+            Event::Finish(reason) => return self.write_finish(reason, out),
+            // Usage, errors and the end are told by the terminal.
+            Event::Usage(_) | Event::Error(_) | Event::Done => return,
+        };
+        self.write_role(out);
+        self.chunks.write(&delta, None, out);
+    }
+
+    fn write_role(&mut self, out: &mut Vec<u8>) {
+        if !self.begun {
+            self.begun = true;
+            let role = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
+            self.chunks.write(&role, None, out);
+        }
+    }
+
+    fn write_finish(&mut self, reason: &FinishReason, out: &mut Vec<u8>) {
+        if !self.finished {
+            self.write_role(out);
+            self.finished = true;
+            self.chunks.write(&Delta::default(), Some(reason.as_str()), out);
+        }
+    }
+}
+
+impl Encoder for ChunkEncoder {
+    fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>) {
+        let mut frames = Vec::new();
+        for event in batch.events {
+            self.write(event, &mut frames);
+        }
+        if !frames.is_empty() {
+            out.push(Payload::Wire(Bytes::from(frames)));
+        }
+    }
+
+    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
+
+    fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
+        if end.outcome != Outcome::Completed {
+            out.push(Payload::Wire(error_frame(end)));
+            return;
+        }
+        let mut frames = Vec::new();
+        self.write_finish(end.finish.as_ref().unwrap_or(&FinishReason::Stop), &mut frames);
+        if let Some(usage) = end.usage.filter(|_| self.include_usage) {
+            self.chunks.write_usage(usage, &mut frames);
+        }
+        frames.extend_from_slice(END_MARK);
+        out.push(Payload::Wire(Bytes::from(frames)));
+    }
+}
+
+/// The terminal of a stream that failed. The SDKs raise on it, and on nothing else.
+pub(super) fn error_frame(end: &End<'_>) -> Bytes {
+    let unknown = errors::unexplained(end.outcome);
+    // No status goes with an error inside a stream; the kind decides.
+    let body = errors::error_body(end.failure.unwrap_or(&unknown), 500);
+    Bytes::from([b"data: ", body.as_slice(), b"\n\n"].concat())
+}
+
+/// Writes single chunks. What all chunks of an answer have in common is encoded once.
+#[derive(Debug)]
+pub(super) struct ChunkWriter {
+    /// `data: {"id":…,"object":…,"created":…,"model":…`, without the closing brace.
+    head: Vec<u8>,
+    /// OpenAI writes `"usage":null` on all chunks but the last when usage was asked for.
+    names_usage: bool,
+}
+
+#[derive(Serialize)]
+struct Head<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+}
+
+impl ChunkWriter {
+    pub fn new(id: &str, model: &str, created: u64) -> Self {
+        let mut head = b"data: ".to_vec();
+        append(&mut head, &Head { id, object: "chat.completion.chunk", created, model });
+        head.pop();
+        Self { head, names_usage: false }
+    }
+
+    /// A frame of one piece of text.
+    pub fn text(&self, text: &str) -> Bytes {
+        let mut frame = Vec::new();
+        self.write(&Delta { content: Some(text), ..Delta::default() }, None, &mut frame);
+        Bytes::from(frame)
+    }
+
+    fn write(&self, delta: &Delta<'_>, finish_reason: Option<&str>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(br#","choices":[{"index":0,"delta":"#);
+        append(out, delta);
+        out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
+        append(out, &finish_reason);
+        out.extend_from_slice(if self.names_usage { br#"}],"usage":null}"# } else { b"}]}" });
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn write_usage(&self, usage: Usage, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(br#","choices":[],"usage":"#);
+        append(out, &WireUsage::from(usage));
+        out.extend_from_slice(b"}\n\n");
+    }
+}
+
+/// Writing to memory does not fail, and none of these values can refuse to be written.
+fn append(out: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(out, value);
+}
+
+#[derive(Serialize, Default)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[CallDelta<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct CallDelta<'a> {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    /// Goes with the id, on the first fragment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: FunctionDelta<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+impl<'a> From<&'a ToolCallDelta> for CallDelta<'a> {
+    fn from(call: &'a ToolCallDelta) -> Self {
+        let function = FunctionDelta { name: call.name.as_deref(), arguments: &call.arguments };
+        let id = call.id.as_deref();
+        Self { index: call.index, id, r#type: id.map(|_| "function"), function }
+    }
+}
+
+/// Token counts in OpenAI's words.
+#[derive(Serialize)]
+pub(super) struct WireUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+}
+
+impl From<Usage> for WireUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.total_tokens(),
+        }
+    }
+}

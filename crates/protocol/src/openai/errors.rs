@@ -1,0 +1,153 @@
+//! Error bodies: those the gateway writes, and those it reads from upstreams.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{ErrorKind, Failure};
+use crate::outcome::Outcome;
+
+/// An upstream's message is cut to so many characters.
+const MESSAGE_CHARS: usize = 500;
+const UNWORDED: &str = "the upstream reported an error";
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: ErrorObject<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    message: String,
+    r#type: &'static str,
+    param: Option<&'a str>,
+    code: &'static str,
+}
+
+/// A failure as the body of a response with `status`, and of the error frame of a stream.
+#[must_use]
+pub fn error_body(failure: &Failure, status: u16) -> Vec<u8> {
+    let param = match failure.details.as_slice() {
+        [one] => Some(one.field.as_str()),
+        _ => None,
+    };
+    let error = ErrorObject {
+        message: message_with_details(failure),
+        r#type: error_type(failure.kind, status),
+        param,
+        code: failure.kind.code(),
+    };
+    // Strings only: there is nothing that could fail.
+    serde_json::to_vec(&ErrorBody { error }).unwrap_or_default()
+}
+
+/// This dialect has no list of faults, so the message names them all.
+fn message_with_details(failure: &Failure) -> String {
+    if failure.details.len() < 2 {
+        return failure.message.clone();
+    }
+    let faults: Vec<_> =
+        failure.details.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+    format!("{}: {}", failure.message, faults.join("; "))
+}
+
+fn error_type(kind: ErrorKind, status: u16) -> &'static str {
+    match kind {
+        ErrorKind::Unauthorized => "authentication_error",
+        ErrorKind::RateLimited
+        | ErrorKind::Capacity
+        | ErrorKind::QueueFull
+        | ErrorKind::UpstreamRateLimited => "rate_limit_error",
+        ErrorKind::InvalidRequest | ErrorKind::UpstreamRejected => "invalid_request_error",
+        _ if (400..499).contains(&status) => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+/// The failure of a stream that ended without saying why.
+pub(crate) fn unexplained(outcome: Outcome) -> Failure {
+    Failure::new(ErrorKind::Internal, format!("the stream ended as {}", outcome.as_str()))
+}
+
+/// All shapes of an error that upstreams send: OpenAI's and vLLM's object, llama.cpp's object with
+/// a number as code, Ollama's string, older servers' bare message.
+#[derive(Deserialize)]
+struct UpstreamError<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct UpstreamErrorObject<'a> {
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+}
+
+/// An upstream's error response as a failure: its kind by the status, its message as the upstream
+/// worded it.
+#[must_use]
+pub fn decode_error(status: u16, body: &[u8]) -> Failure {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let message = message_in(text).unwrap_or_else(|| format!("the upstream answered {status}"));
+    Failure::new(kind_of(status), message)
+}
+
+/// The value of `error` in a frame of a stream as a failure. Its code says what a status would.
+pub(crate) fn decode_error_value(value: &RawValue) -> Failure {
+    let object: Option<UpstreamErrorObject<'_>> = serde_json::from_str(value.get()).ok();
+    let status = object.and_then(|object| serde_json::from_str::<u16>(object.code?.get()).ok());
+    let message = text_of(value).unwrap_or_else(|| UNWORDED.to_owned());
+    Failure::new(kind_of(status.unwrap_or_default()), message)
+}
+
+/// The data of an `event: error` frame, whatever its shape, as a failure.
+pub(crate) fn decode_error_event(data: &str) -> Failure {
+    let known: Option<UpstreamError<'_>> = serde_json::from_str(data).ok();
+    match known.and_then(|known| known.error) {
+        Some(error) => decode_error_value(error),
+        None => {
+            let message = message_in(data).unwrap_or_else(|| UNWORDED.to_owned());
+            Failure::new(ErrorKind::UpstreamError, message)
+        }
+    }
+}
+
+fn kind_of(status: u16) -> ErrorKind {
+    match status {
+        429 => ErrorKind::UpstreamRateLimited,
+        503 => ErrorKind::UpstreamOverloaded,
+        401 | 403 => ErrorKind::UpstreamUnauthorized,
+        400 | 404 | 413 | 422 => ErrorKind::UpstreamRejected,
+        _ => ErrorKind::UpstreamError,
+    }
+}
+
+fn message_in(body: &str) -> Option<String> {
+    let known: UpstreamError<'_> = serde_json::from_str(body).ok()?;
+    known.error.or(known.message).or(known.detail).and_then(text_of)
+}
+
+/// The message of an error that is a string, or an object with a message.
+fn text_of(value: &RawValue) -> Option<String> {
+    let text: String = match serde_json::from_str(value.get()) {
+        Ok(text) => text,
+        Err(_) => {
+            let object: UpstreamErrorObject<'_> = serde_json::from_str(value.get()).ok()?;
+            serde_json::from_str(object.message?.get()).ok()?
+        }
+    };
+    let text = bounded(&text);
+    (!text.is_empty()).then_some(text)
+}
+
+/// Fit for a log line and a client: one line, of bounded length.
+pub(crate) fn bounded(text: &str) -> String {
+    let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
+    let printable = text.trim().chars().map(blank).filter(|c| !c.is_control());
+    printable.take(MESSAGE_CHARS).collect()
+}

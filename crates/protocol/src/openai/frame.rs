@@ -1,0 +1,145 @@
+//! What one frame of an upstream's stream says.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::errors;
+use crate::error::{ErrorKind, Failure};
+use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
+
+/// The kinds of data a frame can hold.
+pub(super) enum Said<'a> {
+    Nothing,
+    EndMark,
+    /// Begins with a brace.
+    Json(&'a str),
+    /// Plain text where JSON was expected: passed on as what it most likely is.
+    Text(&'a str),
+}
+
+impl<'a> Said<'a> {
+    /// # Errors
+    /// [`ErrorKind::UpstreamProtocol`] for JSON that is no object.
+    pub fn of(data: &'a str) -> Result<Self, Failure> {
+        let trimmed = data.trim_ascii();
+        if data.is_empty() {
+            Ok(Self::Nothing)
+        } else if trimmed == "[DONE]" {
+            Ok(Self::EndMark)
+        } else if trimmed.starts_with('{') {
+            Ok(Self::Json(trimmed))
+        } else if trimmed.starts_with('[') && serde_json::from_str::<&RawValue>(trimmed).is_ok() {
+            Err(malformed())
+        } else {
+            Ok(Self::Text(data))
+        }
+    }
+}
+
+/// A chunk of a stream, or a whole answer: they differ in the name of one field.
+#[derive(Deserialize)]
+pub(super) struct Chunk<'a> {
+    choices: Option<Vec<Choice>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u32,
+    #[serde(alias = "message")]
+    delta: Option<Delta>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    content: Option<String>,
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+    tool_calls: Option<Vec<CallDelta>>,
+}
+
+#[derive(Deserialize)]
+struct CallDelta {
+    index: Option<u32>,
+    id: Option<String>,
+    function: Option<FunctionDelta>,
+}
+
+#[derive(Deserialize)]
+struct FunctionDelta {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+}
+
+impl<'a> Chunk<'a> {
+    /// # Errors
+    /// [`ErrorKind::UpstreamProtocol`] when it cannot be understood.
+    pub fn decode(json: &'a str) -> Result<Self, Failure> {
+        serde_json::from_str(json).map_err(|_| malformed())
+    }
+
+    /// Appends what the chunk says; of several choices only the first.
+    pub fn tell(self, events: &mut Vec<Event>) {
+        if let Some(error) = self.error {
+            events.push(Event::Error(errors::decode_error_value(error)));
+            return;
+        }
+        let choices = self.choices.unwrap_or_default();
+        if let Some(choice) = choices.into_iter().find(|choice| choice.index == 0) {
+            if let Some(delta) = choice.delta {
+                delta.tell(events);
+            }
+            events.extend(finish(choice.finish_reason.as_deref()).map(Event::Finish));
+        }
+        events.extend(self.usage.and_then(usage).map(Event::Usage));
+    }
+}
+
+impl Delta {
+    fn tell(self, events: &mut Vec<Event>) {
+        let spoken = |text: &String| !text.is_empty();
+        // The older and the newer name of one thing; a server in transition sends both.
+        let reasoning = self.reasoning_content.filter(spoken).or(self.reasoning.filter(spoken));
+        events.extend(reasoning.map(Event::Reasoning));
+        events.extend(self.content.filter(spoken).map(Event::Text));
+        for (call, position) in self.tool_calls.unwrap_or_default().into_iter().zip(0..) {
+            let (name, arguments) = match call.function {
+                Some(function) => (function.name, function.arguments.unwrap_or_default()),
+                None => (None, String::new()),
+            };
+            let index = call.index.unwrap_or(position);
+            events.push(Event::ToolCall(ToolCallDelta { index, id: call.id, name, arguments }));
+        }
+    }
+}
+
+/// Some servers write an empty reason on every chunk but the last.
+pub(super) fn finish(word: Option<&str>) -> Option<FinishReason> {
+    word.filter(|word| !word.is_empty()).map(FinishReason::from)
+}
+
+pub(super) fn usage(value: &RawValue) -> Option<Usage> {
+    let usage: WireUsage = serde_json::from_str(value.get()).ok()?;
+    if usage.prompt_tokens.is_none() && usage.completion_tokens.is_none() {
+        return None;
+    }
+    Some(Usage {
+        prompt_tokens: usage.prompt_tokens.unwrap_or_default(),
+        completion_tokens: usage.completion_tokens.unwrap_or_default(),
+    })
+}
+
+pub(super) fn malformed() -> Failure {
+    Failure::new(ErrorKind::UpstreamProtocol, "the upstream sent JSON that cannot be understood")
+}

@@ -1,0 +1,125 @@
+//! The messages of a client's body.
+
+use serde_json::value::RawValue;
+
+use crate::fields::{Faults, Object, join};
+use crate::request::{Message, Role, ToolCall};
+
+const ROLES: &str = "one of \"system\", \"developer\", \"user\", \"assistant\", \"tool\"";
+const CONTENT: &str = "a string or a list of parts";
+
+pub(super) fn decode(
+    fields: &Object,
+    faults: &mut Faults,
+    untranslatable: &mut Faults,
+) -> Vec<Message> {
+    let required = faults.required("", fields, "messages", "a list of at least one message");
+    let Some(value) = required else { return Vec::new() };
+    faults.not_empty("messages", value, "message");
+    let list = faults.objects("messages", value);
+    let mut messages = Vec::with_capacity(list.len());
+    for (path, object) in &list {
+        messages.push(MessageReader { path, object, faults, untranslatable }.read());
+    }
+    messages
+}
+
+struct MessageReader<'a> {
+    path: &'a str,
+    object: &'a Object,
+    faults: &'a mut Faults,
+    untranslatable: &'a mut Faults,
+}
+
+impl MessageReader<'_> {
+    fn read(mut self) -> Message {
+        let role = self.role();
+        let mut message = Message {
+            role: role.unwrap_or_default(),
+            tool_calls: self.tool_calls(),
+            tool_call_id: self.string("tool_call_id"),
+            ..Message::default()
+        };
+        self.content(&mut message, role);
+        message
+    }
+
+    fn role(&mut self) -> Option<Role> {
+        let value = self.faults.required(self.path, self.object, "role", ROLES)?;
+        self.faults.read(&self.field("role"), value, ROLES)
+    }
+
+    fn content(&mut self, message: &mut Message, role: Option<Role>) {
+        let field = self.field("content");
+        // An assistant that called tools, or refused, need not have said anything.
+        let value = if role == Some(Role::Assistant) {
+            self.object.get("content")
+        } else {
+            self.faults.required(self.path, self.object, "content", CONTENT)
+        };
+        let Some(value) = value else { return };
+        if value.get().starts_with('[') {
+            for (path, part) in self.faults.objects(&field, value) {
+                self.part(&path, &part, message);
+            }
+        } else if let Some(text) = self.faults.read(&field, value, CONTENT) {
+            message.content = text;
+        }
+    }
+
+    fn part(&mut self, path: &str, part: &Object, message: &mut Message) {
+        match self.faults.required_string(path, part, "type").as_deref() {
+            Some("text") => {
+                let text = self.faults.required_string(path, part, "text");
+                message.content.push_str(&text.unwrap_or_default());
+            }
+            Some("image_url") => message.images.extend(self.image(path, part)),
+            Some(_) => self.untranslatable.add(
+                join(path, "type"),
+                "only text and image_url are understood by this model's upstream",
+            ),
+            None => {}
+        }
+    }
+
+    fn image(&mut self, path: &str, part: &Object) -> Option<String> {
+        const IMAGE: &str = "an object: {\"url\": a string}";
+        let value = self.faults.required(path, part, "image_url", IMAGE)?;
+        let path = join(path, "image_url");
+        let image: Object = self.faults.read(&path, value, IMAGE)?;
+        self.faults.required_string(&path, &image, "url")
+    }
+
+    fn tool_calls(&mut self) -> Vec<ToolCall> {
+        let Some(value) = self.object.get("tool_calls") else { return Vec::new() };
+        let path = self.field("tool_calls");
+        let calls = self.faults.objects(&path, value);
+        calls.iter().filter_map(|(path, call)| self.tool_call(path, call)).collect()
+    }
+
+    fn tool_call(&mut self, path: &str, call: &Object) -> Option<ToolCall> {
+        let kind = call.get("type").map_or("\"function\"", RawValue::get);
+        if kind != "\"function\"" {
+            let message = "only function calls are understood by this model's upstream";
+            self.untranslatable.add(join(path, "type"), message);
+            return None;
+        }
+        let id = call.get("id").and_then(|id| self.faults.string(&join(path, "id"), id));
+        const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": a string}";
+        let function = self.faults.required(path, call, "function", FUNCTION)?;
+        let path = join(path, "function");
+        let function: Object = self.faults.read(&path, function, FUNCTION)?;
+        let name = self.faults.required_string(&path, &function, "name");
+        let arguments = self.faults.required_string(&path, &function, "arguments");
+        Some(ToolCall { id: id.unwrap_or_default(), name: name?, arguments: arguments? })
+    }
+
+    fn string(&mut self, name: &str) -> Option<String> {
+        let field = self.field(name);
+        self.object.get(name).and_then(|value| self.faults.string(&field, value))
+    }
+
+    fn field(&self, name: &str) -> String {
+        join(self.path, name)
+    }
+}

@@ -1,0 +1,33 @@
+//! OpenAI's chat completions, as a client's dialect and as an upstream's wire.
+//!
+//! - [`request`], `messages`: a client's body, checked. [`encode_request`]: an upstream's body.
+//! - `frame`: what one streamed frame says. [`EventDecoder`] turns frames into events,
+//!   [`RelayDecoder`] passes them on and only scans them.
+//! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
+//!   answer in one piece.
+//! - [`errors`], [`models`]: error bodies and lists of models.
+
+mod chunks;
+mod encode;
+pub mod errors;
+mod events;
+mod frame;
+mod messages;
+pub mod models;
+mod relay;
+mod relay_encoder;
+pub mod request;
+mod scan;
+mod whole;
+mod whole_encoder;
+
+pub use chunks::ChunkEncoder;
+pub use encode::encode_request;
+pub use errors::{decode_error, error_body};
+pub use events::EventDecoder;
+pub use models::{decode_models, models_body};
+pub use relay::RelayDecoder;
+pub use relay_encoder::RelayEncoder;
+pub use request::{Original, decode_request};
+pub use whole::WholeDecoder;
+pub use whole_encoder::WholeEncoder;

@@ -1,0 +1,183 @@
+//! An upstream's stream passed on in its own frames to clients of the same dialect.
+//!
+//! Runs of plain frames leave as one slice of the read they came in. Only frames that say
+//! something the gateway must know are parsed.
+
+use bytes::Bytes;
+
+use super::chunks::ChunkWriter;
+use super::errors;
+use super::events::is_whole;
+use super::frame::Said;
+use super::scan::{Scanned, is_ordinary};
+use crate::codec::{Batch, Decoder};
+use crate::error::Failure;
+use crate::event::Event;
+use crate::sse::{self, Frame, Plain, SseDecoder};
+
+/// Passes on an OpenAI stream frame by frame.
+///
+/// Taken out: the end mark, errors, and (unless the client asked for it) the frame that only
+/// reports usage. `chunks` counts the frames that may carry a piece of the answer; a first delta
+/// that only names the role is counted too. Of several choices the first to finish is reported.
+#[derive(Debug)]
+pub struct RelayDecoder {
+    sse: SseDecoder,
+    sorter: Sorter,
+}
+
+impl RelayDecoder {
+    /// `fallback_model` is named in chunks made of plain text.
+    #[must_use]
+    pub fn new(max_frame_bytes: usize, keep_usage: bool, fallback_model: &str) -> Self {
+        let fallback_model = fallback_model.to_owned();
+        let sorter = Sorter { keep_usage, fallback_model, finished: false, closed: false };
+        Self { sse: SseDecoder::new(max_frame_bytes), sorter }
+    }
+
+    fn read(&mut self, read: Bytes, out: &mut Outgoing) -> Result<(), Failure> {
+        self.sse.feed(read);
+        while !self.sorter.closed
+            && let Some(frame) = self.sse.next_frame()?
+        {
+            self.sorter.sort(&frame, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Decoder for RelayDecoder {
+    fn decode(&mut self, read: Bytes) -> Result<Batch, Failure> {
+        let mut out = Outgoing::default();
+        if self.sorter.closed {
+            return Ok(out.batch);
+        }
+        let result = self.read(read, &mut out);
+        self.sorter.closed |= result.is_err();
+        out.into_batch().or_failure(result)
+    }
+
+    fn finish(&mut self) -> Result<Batch, Failure> {
+        let mut out = Outgoing::default();
+        if !self.sorter.closed
+            && let Some(frame) = self.sse.finish()
+            && is_whole(&frame.data)
+        {
+            self.sorter.sort(&frame, &mut out)?;
+        }
+        self.sorter.closed = true;
+        Ok(out.into_batch())
+    }
+}
+
+/// Decides of each frame whether it is passed on, and what the gateway learns from it.
+#[derive(Debug)]
+struct Sorter {
+    keep_usage: bool,
+    fallback_model: String,
+    finished: bool,
+    /// The end mark, an error or a failure has come: what follows is ignored.
+    closed: bool,
+}
+
+impl Sorter {
+    fn sort(&mut self, frame: &Frame<'_>, out: &mut Outgoing) -> Result<(), Failure> {
+        match Said::of(&frame.data)? {
+            Said::Nothing => {}
+            _ if frame.event == Some("error") => {
+                self.close(Event::Error(errors::decode_error_event(&frame.data)), out);
+            }
+            Said::EndMark => self.close(Event::Done, out),
+            Said::Text(text) => {
+                out.batch.chunks += 1;
+                out.push(ChunkWriter::new("chatcmpl-relay", &self.fallback_model, 0).text(text));
+            }
+            Said::Json(json) if is_ordinary(json.as_bytes()) => {
+                out.batch.chunks += 1;
+                out.pass(frame, json);
+            }
+            Said::Json(json) => self.sort_scanned(Scanned::of(json)?, frame, json, out),
+        }
+        Ok(())
+    }
+
+    fn sort_scanned(
+        &mut self,
+        scanned: Scanned,
+        frame: &Frame<'_>,
+        json: &str,
+        out: &mut Outgoing,
+    ) {
+        if let Some(failure) = scanned.error {
+            self.close(Event::Error(failure), out);
+            return;
+        }
+        if let Some(reason) = scanned.finish.filter(|_| !self.finished) {
+            self.finished = true;
+            out.batch.events.push(Event::Finish(reason));
+        }
+        out.batch.events.extend(scanned.usage.map(Event::Usage));
+        out.batch.chunks += u32::from(scanned.has_piece);
+        if self.keep_usage || !scanned.is_usage_only {
+            out.pass(frame, json);
+        }
+    }
+
+    fn close(&mut self, event: Event, out: &mut Outgoing) {
+        self.closed = true;
+        out.batch.events.push(event);
+    }
+}
+
+/// Frames on their way out; neighbours in the same read are joined into one slice.
+#[derive(Default)]
+struct Outgoing {
+    batch: Batch,
+    run: Option<Run>,
+}
+
+struct Run {
+    source: Bytes,
+    start: usize,
+    end: usize,
+}
+
+impl Outgoing {
+    fn pass(&mut self, frame: &Frame<'_>, json: &str) {
+        match &frame.plain {
+            Some(plain) => self.extend(plain),
+            None => self.push(sse::encode_data(json)),
+        }
+    }
+
+    fn extend(&mut self, plain: &Plain<'_>) {
+        let Plain { source, range } = plain;
+        // Both are alive, so the same address is the same read.
+        if let Some(run) = &mut self.run
+            && run.end == range.start
+            && run.source.as_ptr() == source.as_ptr()
+        {
+            run.end = range.end;
+            return;
+        }
+        self.end_run();
+        let source = Bytes::clone(source);
+        self.run = Some(Run { source, start: range.start, end: range.end });
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        self.end_run();
+        self.batch.frames.push(frame);
+    }
+
+    fn end_run(&mut self) {
+        if let Some(Run { source, start, end }) = self.run.take() {
+            self.batch.frames.push(source.slice(start..end));
+        }
+    }
+
+    fn into_batch(mut self) -> Batch {
+        self.end_run();
+        self.batch
+    }
+}
