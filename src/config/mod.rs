@@ -1,0 +1,183 @@
+//! The configuration: defaults, then a TOML file, then environment variables.
+//!
+//! A section file has a plain struct and a `read` that names each key once, with its default and
+//! what it allows. Reading never stops at the first fault: all are listed at once, each with the
+//! key, the value found, what is allowed and where the value stands. The same pass records every
+//! setting in effect and its source.
+//!
+//! # Layout
+//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
+//!   [`rate_limits`], [`discovery`]: the sections.
+//! - `model_list`, `credentials`: how the file and the environment make up the models.
+//! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
+//! - `document`, `environment`, `raw`: where values come from.
+//! - [`fault`], [`report`], `suggest`: what is found on the way.
+//! - [`secret`], `url`: values with rules of their own.
+
+pub mod auth;
+pub mod chat;
+mod credentials;
+pub mod discovery;
+mod document;
+mod environment;
+pub mod fault;
+pub mod health;
+mod kind;
+pub mod log;
+pub mod metrics;
+mod model_list;
+pub mod models;
+mod nesting;
+pub mod rate_limits;
+mod raw;
+pub mod report;
+pub mod secret;
+mod section;
+pub mod server;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::path::Path;
+use std::{fs, io};
+
+pub use auth::{ApiKey, Auth};
+pub use chat::Chat;
+pub use discovery::DiscoverOllama;
+pub use fault::{Fault, Faults, Problem, Source};
+pub use health::Health;
+pub use log::{Log, LogFormat, LogLevel};
+pub use metrics::Metrics;
+pub use models::{Model, ModelType, ProviderKind, Timeouts};
+pub use rate_limits::RateLimits;
+pub use report::Effective;
+pub use secret::Secret;
+pub use server::{Cors, Server, Tls};
+
+use document::Document;
+use environment::Environment;
+use report::Report;
+use section::{Section, Sources};
+
+/// Read if it is there, when no other file is asked for.
+const DEFAULT_FILE: &str = "config/tidegate.toml";
+/// How faults cite a text that is not a file.
+const TEXT_NAME: &str = "tidegate.toml";
+
+/// The settings of a gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: Server,
+    pub chat: Chat,
+    /// Empty leaves it to [`ollama`](Self::ollama) to find one.
+    pub models: Vec<Model>,
+    /// Serves requests that name no model; the first one does if there is none here.
+    pub active_model: Option<String>,
+    pub ollama: DiscoverOllama,
+    pub health: Health,
+    pub metrics: Metrics,
+    pub log: Log,
+    pub auth: Auth,
+    pub rate_limits: RateLimits,
+}
+
+/// A configuration without faults.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    /// Every setting, whether from the file, the environment or by default.
+    pub effective: Vec<Effective>,
+    /// What is allowed but hardly meant.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// The settings in effect, one a line, each with its source; secrets are hidden.
+    #[must_use]
+    pub fn render(&self) -> String {
+        report::render(&self.effective)
+    }
+}
+
+impl Config {
+    /// Loads the configuration. A `file` must exist; without one, `config/tidegate.toml` is read
+    /// if it does.
+    ///
+    /// # Errors
+    /// All faults of the file and the environment at once.
+    pub fn load(
+        file: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Loaded, Faults> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let name = path.display().to_string();
+        let text = match fs::read_to_string(path) {
+            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                String::new()
+            }
+            text => {
+                text.map_err(|error| Faults(vec![unreadable(&name, file.is_some(), &error)]))?
+            }
+        };
+        load_text(&name, &text, env)
+    }
+
+    /// Reads a configuration from a text.
+    ///
+    /// # Errors
+    /// All faults of the text and the environment at once.
+    pub fn parse(
+        text: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Loaded, Faults> {
+        load_text(TEXT_NAME, text, env)
+    }
+
+    fn read(root: &mut Section<'_>) -> Self {
+        let server = root.section("server", Server::read);
+        let models = model_list::read(root);
+        Self {
+            active_model: model_list::read_active(root, &models),
+            models,
+            ollama: root.section("ollama", DiscoverOllama::read),
+            chat: root.section("chat", Chat::read),
+            health: root.section("health", Health::read),
+            metrics: root.section("metrics", |section| Metrics::read(section, &server)),
+            log: root.section("log", Log::read),
+            auth: root.section("auth", Auth::read),
+            rate_limits: root.section("rate_limits", RateLimits::read),
+            server,
+        }
+    }
+}
+
+fn unreadable(name: &str, asked_for: bool, error: &io::Error) -> Fault {
+    Fault {
+        key: name.to_owned(),
+        found: None,
+        source: if asked_for { Source::Argument("--config") } else { Source::Default },
+        problem: Problem::Unreadable(error.to_string()),
+    }
+}
+
+fn load_text(
+    name: &str,
+    text: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, Faults> {
+    let mut report = Report::default();
+    // What cannot be parsed is a fault, and the rest is read all the same.
+    let document = Document::parse(name, text).unwrap_or_else(|fault| {
+        report.faults.push(fault);
+        Document::empty()
+    });
+    let environment = Environment::new(env).unwrap_or_else(|error| {
+        report.faults.push(unreadable("environment", false, &io::Error::other(error)));
+        Environment::default()
+    });
+    let sources = Sources { document: &document, environment: &environment };
+    let config = Section::read_root(sources, &mut report, Config::read);
+    let Report { faults, effective, warnings } = report;
+    if faults.is_empty() { Ok(Loaded { config, effective, warnings }) } else { Err(Faults(faults)) }
+}
