@@ -1,0 +1,49 @@
+//! Whether a request may pass, decided in one order: rate limit, then model.
+
+use tidegate_protocol::Failure;
+
+use crate::access::{Caller, KeyRing, RateLimit};
+use crate::routing::{Catalog, Route};
+
+/// Proof that a request was admitted, and what it was admitted to.
+pub struct Ticket {
+    pub caller: Caller,
+    pub route: Route,
+}
+
+/// The gate all requests for an answer pass.
+pub struct Admission {
+    keys: KeyRing,
+    rate_limit: RateLimit,
+    catalog: std::sync::Arc<Catalog>,
+}
+
+impl Admission {
+    #[must_use]
+    pub fn new(keys: KeyRing, rate_limit: RateLimit, catalog: std::sync::Arc<Catalog>) -> Self {
+        Self { keys, rate_limit, catalog }
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Takes one request from the caller's allowance. Done before the body is read, so that a
+    /// caller over the limit cannot make the gateway work.
+    ///
+    /// # Errors
+    /// As [`RateLimit::take`].
+    pub fn pace(&self, caller: &Caller) -> Result<(), Failure> {
+        self.rate_limit.take(caller, self.keys.is_on())
+    }
+
+    /// Admits the caller to the model it asks for.
+    ///
+    /// # Errors
+    /// As [`Catalog::resolve`].
+    pub fn admit(&self, caller: Caller, model: Option<&str>) -> Result<Ticket, Failure> {
+        let route = self.catalog.resolve(model)?;
+        Ok(Ticket { caller, route })
+    }
+}

@@ -1,0 +1,223 @@
+//! A running gateway, from start to shutdown.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::parts::Parts;
+use super::{discovery, server};
+use crate::backend::Reachability;
+use crate::backend::health::Prober;
+use crate::config::Config;
+use crate::provider;
+use crate::provider::client::HttpClient;
+use crate::registry::{Directory, Drain};
+
+/// How often a shutdown looks whether the last stream has ended.
+const DRAIN_POLL: Duration = Duration::from_millis(10);
+/// How long streams may take to say their last event once they are told to.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Why a gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot serve: {0}")]
+    Serve(#[from] io::Error),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    parts: Arc<Parts>,
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    servers: Vec<ServerHandle>,
+    tasks: Vec<actix_rt::task::JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Starts a gateway in the running actix system.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or TLS material cannot be used.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // Only fails when somebody was faster, who chose a provider then.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let models = discovery::models(&config).await;
+        let parts = Arc::new(Parts::build(config, models)?);
+        check_open_files(&parts.config);
+
+        let settings = &parts.config.server;
+        let listener = listen((settings.host, settings.port).into(), settings.write_timeout)?;
+        let address = listener.local_addr()?;
+        let main = server::main_server(listener, &parts)?;
+        let mut gateway = Self {
+            servers: vec![main.handle()],
+            tasks: vec![run(main)],
+            metrics_address: None,
+            address,
+            parts,
+        };
+        gateway.start_metrics()?;
+        gateway.start_probers().await;
+        gateway.announce();
+        Ok(gateway)
+    }
+
+    fn start_metrics(&mut self) -> Result<(), StartError> {
+        let metrics = &self.parts.config.metrics;
+        let Some(address) = metrics.listen.filter(|_| metrics.enabled) else { return Ok(()) };
+        let listener = listen(address, self.parts.config.server.write_timeout)?;
+        self.metrics_address = Some(listener.local_addr()?);
+        let server = server::metrics_server(listener, &self.parts)?;
+        self.servers.push(server.handle());
+        self.tasks.push(run(server));
+        Ok(())
+    }
+
+    /// Asks every upstream once, all at the same time, and from then on at the interval.
+    async fn start_probers(&mut self) {
+        let all: Vec<_> = self.parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
+        let client = HttpClient::new(&all);
+        let health = &self.parts.config.health;
+        let probers: Vec<_> = self
+            .parts
+            .models
+            .iter()
+            .map(|part| Prober {
+                model: part.model.name.clone(),
+                provider: provider::for_model(&part.model, &client),
+                health: Arc::clone(&part.health),
+                timeout: health.timeout,
+            })
+            .collect();
+        futures::future::join_all(probers.iter().map(Prober::probe)).await;
+        let every = health.interval;
+        self.tasks.extend(probers.into_iter().map(|prober| actix_rt::spawn(prober.run(every))));
+    }
+
+    /// Tells in a few lines what runs here.
+    fn announce(&self) {
+        let Config { server, auth, metrics, .. } = &self.parts.config;
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
+        let active = self.parts.listed.catalog.active().map(|model| model.name.as_str());
+        for part in &self.parts.models {
+            let model = &part.model;
+            let health = part.health.get();
+            let (name, provider) = (&model.name, model.provider.as_str());
+            let active = active == Some(name.as_str());
+            let base_url = &model.base_url;
+            if let Reachability::Unreachable(why) = &health {
+                tracing::warn!(name, provider, active, base_url, why, "model is NOT reachable");
+            } else {
+                tracing::info!(name, provider, active, base_url, "model is reachable");
+            }
+        }
+        match auth.keys.len() {
+            0 => tracing::info!("auth is off: everybody who reaches this address may use it"),
+            keys => tracing::info!(keys, "auth is on"),
+        }
+        let metrics_at = match (metrics.enabled, self.metrics_address) {
+            (false, _) => "off".to_owned(),
+            (true, Some(address)) => format!("http://{address}{}", metrics.path),
+            (true, None) => format!("{scheme}://{}{}", self.address, metrics.path),
+        };
+        let url = format!("{scheme}://{}", self.address);
+        tracing::info!(metrics = metrics_at, max_streams = server.max_streams, "listening on {url}");
+    }
+
+    /// Where the gateway listens; the port is the real one when any was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.parts.directory
+    }
+
+    /// Shuts down: not ready, no new streams, running ones finish within the grace or get an
+    /// explicit end.
+    pub async fn shutdown(self) {
+        let Parts { draining, directory, metrics, config, cap, .. } = &*self.parts;
+        draining.begin();
+        metrics.draining.set(1);
+        directory.drain(Drain::StopAdmitting).await;
+        tracing::info!(streams = cap.active(), "draining");
+        self.wait_for_streams(config.server.drain_grace).await;
+        let left = cap.active();
+        if left > 0 {
+            tracing::warn!(streams = left, "the grace is over; ending the streams that still run");
+            directory.drain(Drain::EndAll).await;
+            self.wait_for_streams(LAST_WORDS).await;
+        }
+        futures::future::join_all(self.servers.iter().map(|server| server.stop(true))).await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        tracing::info!("stopped");
+    }
+
+    async fn wait_for_streams(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while self.parts.cap.active() > 0 && Instant::now() < deadline {
+            sleep(DRAIN_POLL).await;
+        }
+    }
+}
+
+fn listen(address: SocketAddr, write_timeout: Duration) -> Result<std::net::TcpListener, StartError> {
+    server::bind(address, write_timeout).map_err(|source| StartError::Listen { address, source })
+}
+
+fn run(server: actix_web::dev::Server) -> actix_rt::task::JoinHandle<()> {
+    actix_rt::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "a server stopped");
+        }
+    })
+}
+
+/// Each stream takes two sockets: raises the soft limit as far as it goes, and says so when that
+/// is not enough for the cap.
+fn check_open_files(config: &Config) {
+    let needed = config.server.max_streams as u64 * 2 + 64;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < needed => tracing::warn!(
+            limit,
+            needed,
+            max_streams = config.server.max_streams,
+            "too few open files are allowed for the cap of streams: raise `ulimit -n`"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files is not known"),
+    }
+}
+
+/// Resolves when the process is asked to stop.
+pub async fn shutdown_signal() -> &'static str {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}

@@ -1,0 +1,96 @@
+//! What one gateway is made of, built from its configuration and shared by all workers.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::access::{KeyRing, RateLimit};
+use crate::admission::Admission;
+use crate::backend::permits::PoolGauges;
+use crate::backend::{Health, PermitPool};
+use crate::config::{Config, Model};
+use crate::http::body::BodyLimits;
+use crate::http::caller::TrustedProxies;
+use crate::http::chat::ChatLimits;
+use crate::http::models::Models;
+use crate::http::status::Draining;
+use crate::registry::Directory;
+use crate::routing::Catalog;
+use crate::stream::Cap;
+use crate::telemetry::{Metrics, ModelMetrics};
+
+/// One model with all that its backends share.
+pub struct ModelPart {
+    pub model: Arc<Model>,
+    pub permits: Arc<PermitPool>,
+    pub health: Arc<Health>,
+    pub metrics: ModelMetrics,
+}
+
+/// The shared parts of one gateway.
+pub struct Parts {
+    pub config: Config,
+    pub metrics: Metrics,
+    pub models: Vec<ModelPart>,
+    pub cap: Arc<Cap>,
+    pub directory: Directory,
+    pub admission: Arc<Admission>,
+    pub limits: Arc<ChatLimits>,
+    pub listed: Arc<Models>,
+    pub draining: Draining,
+}
+
+impl Parts {
+    /// Builds the parts; `models` are those that serve.
+    ///
+    /// # Errors
+    /// When two metrics share a name: a mistake in the code.
+    pub fn build(config: Config, models: Vec<Model>) -> prometheus::Result<Self> {
+        let metrics = Metrics::new(true)?;
+        let catalog = Arc::new(Catalog::new(models, config.active_model.as_deref()));
+        let parts: Vec<_> =
+            catalog.models().iter().map(|model| model_part(model, &metrics)).collect();
+        let cap = Cap::new(config.server.max_streams);
+        metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
+        let keys = KeyRing::new(&config.auth.keys);
+        let rate_limit = RateLimit::new(&config.rate_limits);
+        let started = SystemTime::now().duration_since(UNIX_EPOCH);
+        let listed = Models {
+            catalog: Arc::clone(&catalog),
+            health: parts.iter().map(|part| Arc::clone(&part.health)).collect(),
+            started: started.map_or(0, |since| since.as_secs()),
+        };
+        Ok(Self {
+            directory: Directory::new(Arc::clone(&cap)),
+            admission: Arc::new(Admission::new(keys, rate_limit, catalog)),
+            limits: Arc::new(chat_limits(&config)),
+            listed: Arc::new(listed),
+            draining: Draining::default(),
+            models: parts,
+            config,
+            metrics,
+            cap,
+        })
+    }
+}
+
+fn model_part(model: &Arc<Model>, metrics: &Metrics) -> ModelPart {
+    let metrics = metrics.model(&model.name);
+    metrics.permits.set(i64::try_from(model.max_concurrency).unwrap_or(i64::MAX));
+    let gauges =
+        PoolGauges { in_use: metrics.permits_in_use.clone(), queued: metrics.queued.clone() };
+    ModelPart {
+        model: Arc::clone(model),
+        permits: PermitPool::new(model.max_concurrency, model.queue_length, gauges),
+        health: Health::new(metrics.upstream_up.clone()),
+        metrics,
+    }
+}
+
+fn chat_limits(config: &Config) -> ChatLimits {
+    let server = &config.server;
+    ChatLimits {
+        body: BodyLimits { bytes: server.body_limit_bytes, time: server.body_timeout },
+        chat: config.chat.clone(),
+        proxies: TrustedProxies(server.trusted_proxies.clone()),
+    }
+}

@@ -1,0 +1,167 @@
+//! The listeners and what runs on them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::Server;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tracing_actix_web::TracingLogger;
+
+use super::launch;
+use super::parts::Parts;
+use crate::config;
+use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
+use crate::http::routes;
+use crate::telemetry::logging::RequestSpan;
+
+/// Connections waiting to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+/// How long responses may take to reach their clients once every stream has ended.
+const FLUSH_SECONDS: u64 = 1;
+const METRICS_WORKERS: usize = 1;
+
+/// Binds a socket whose connections notice a client that is gone.
+///
+/// A client that takes no bytes, or does not even acknowledge them, is dropped by the kernel
+/// after `write_timeout` (`TCP_USER_TIMEOUT`); one that vanished while nothing was being written
+/// is found by keep-alive probes. Accepted connections inherit both (tcp(7)).
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn bind(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    let probes = TcpKeepalive::new().with_time(write_timeout / 2).with_interval(write_timeout / 6);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(write_timeout))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// The main server. Not running until it is polled.
+///
+/// # Errors
+/// When TLS material cannot be used or the listener cannot be taken over.
+pub fn main_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<Server> {
+    let settings = &parts.config.server;
+    let shared = Arc::clone(parts);
+    let metrics_here = settings_metrics_path(&parts.config);
+    let server = HttpServer::new(move || {
+        let parts = &shared;
+        let metrics_here = metrics_here.clone();
+        App::new()
+            .app_data(Data::new(launch::worker(parts)))
+            .app_data(Data::from(Arc::clone(&parts.admission)))
+            .app_data(Data::from(Arc::clone(&parts.limits)))
+            .app_data(Data::from(Arc::clone(&parts.listed)))
+            .app_data(Data::new(parts.directory.clone()))
+            .app_data(Data::new(parts.metrics.clone()))
+            .app_data(Data::new(parts.draining.clone()))
+            .wrap(from_fn(observe))
+            .wrap(cors(&parts.config.server.cors))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .configure(|app| {
+                if let Some(path) = &metrics_here {
+                    routes::configure_metrics(app, path);
+                }
+                routes::configure(app);
+            })
+    })
+    .workers(worker_count(settings.workers))
+    .disable_signals()
+    .shutdown_timeout(FLUSH_SECONDS)
+    .max_connections(settings.max_connections)
+    .keep_alive(settings.keep_alive)
+    .client_request_timeout(settings.header_timeout)
+    .client_disconnect_timeout(Duration::from_secs(1))
+    // Without this a client's close is missed while nothing is being written to it.
+    .h1_allow_half_closed(false)
+    .h1_write_buffer_size(settings.write_buffer_bytes)
+    .tcp_nodelay(true);
+    let server = match &settings.tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls_config(tls)?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
+}
+
+/// The metrics' own server, for networks that clients do not reach.
+///
+/// # Errors
+/// When the listener cannot be taken over.
+pub fn metrics_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<Server> {
+    let shared = Arc::clone(parts);
+    let server = HttpServer::new(move || {
+        let parts = &shared;
+        App::new()
+            .app_data(Data::new(parts.directory.clone()))
+            .app_data(Data::new(parts.metrics.clone()))
+            .configure(|app| routes::configure_metrics(app, &parts.config.metrics.path))
+    })
+    .workers(METRICS_WORKERS)
+    .disable_signals()
+    .shutdown_timeout(FLUSH_SECONDS)
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+fn settings_metrics_path(config: &config::Config) -> Option<String> {
+    let metrics = &config.metrics;
+    (metrics.enabled && metrics.listen.is_none()).then(|| metrics.path.clone())
+}
+
+fn worker_count(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    }
+}
+
+/// Browsers of the allowed origins may call everything; others get no CORS headers at all.
+fn cors(settings: &config::Cors) -> Condition<Cors> {
+    let mut cors = Cors::default()
+        .allowed_methods(["GET", "POST", "DELETE"])
+        .allowed_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            REQUEST_ID,
+            CLIENT_REQUEST_ID,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID])
+        .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
+    for origin in &settings.allowed_origins {
+        cors = match origin.as_str() {
+            "*" => cors.allow_any_origin().send_wildcard(),
+            origin => cors.allowed_origin(origin),
+        };
+    }
+    Condition::new(!settings.allowed_origins.is_empty(), cors)
+}
+
+fn tls_config(tls: &config::Tls) -> io::Result<rustls::ServerConfig> {
+    let unusable = |what: &str, error: &dyn std::fmt::Display| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("the TLS {what}: {error}"))
+    };
+    let chain = CertificateDer::pem_file_iter(&tls.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unusable("certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unusable("key", &error))?;
+    rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| unusable("certificate and key", &error))
+}

@@ -1,0 +1,46 @@
+//! The backend actor: one per model and worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler};
+
+use super::message::Generate;
+use super::permits::PermitPool;
+use super::pump::Pump;
+use crate::config::Timeouts;
+use crate::provider::Provider;
+
+/// Guards one model on one worker. Each answer it drives is a task of its own, so that a fault
+/// in one takes only its own stream down.
+pub struct Backend {
+    provider: Rc<dyn Provider>,
+    /// Shared with the backends of the same model on all other workers.
+    permits: Arc<PermitPool>,
+    timeouts: Timeouts,
+}
+
+impl Backend {
+    #[must_use]
+    pub fn new(provider: Rc<dyn Provider>, permits: Arc<PermitPool>, timeouts: Timeouts) -> Self {
+        Self { provider, permits, timeouts }
+    }
+}
+
+impl Actor for Backend {
+    type Context = Context<Self>;
+}
+
+impl Handler<Generate> for Backend {
+    type Result = ();
+
+    fn handle(&mut self, job: Generate, _: &mut Context<Self>) {
+        let pump = Pump {
+            job,
+            provider: Rc::clone(&self.provider),
+            permits: Arc::clone(&self.permits),
+            timeouts: self.timeouts.clone(),
+        };
+        actix_rt::spawn(pump.run());
+    }
+}

@@ -1,0 +1,36 @@
+//! What a backend is asked, and what it tells the stream that asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+use tidegate_protocol::{Batch, ChatRequest, Failure, StreamId};
+use tokio_util::sync::CancellationToken;
+
+/// Asks a backend to generate an answer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Generate {
+    pub id: StreamId,
+    pub request: Arc<ChatRequest>,
+    /// Is told everything, from the queue to the end.
+    pub stream: Recipient<Progress>,
+    /// Ends the work at once, in any phase: leaves the queue, closes the upstream connection.
+    pub cancel: CancellationToken,
+}
+
+/// What happens to an answer. A stream gets any number of these and exactly one `Ended`, last.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum Progress {
+    /// Waits in the queue; 1 is the next in line.
+    Queued { position: usize },
+    /// Got its permit after `queue_wait`; the request goes out now.
+    Dispatched { queue_wait: Duration },
+    /// The upstream accepted the request with a response head.
+    Accepted,
+    /// Pieces of the answer. The reply comes when the stream has room for more.
+    Batch(Batch),
+    /// The end: whole, or not.
+    Ended(Result<(), Failure>),
+}

@@ -1,0 +1,18 @@
+//! The actor that guards one model on one worker: permits, queue, deadlines.
+//!
+//! - [`permits`]: the permits of a model, shared by all workers, with a bounded FIFO queue.
+//! - [`message`]: what a backend is asked and what it tells.
+//! - [`pump`]: drives one answer from the provider to its stream, under the time limits.
+//! - [`actor`]: the actor itself.
+//! - [`health`]: whether upstreams are reachable.
+
+pub mod actor;
+pub mod health;
+pub mod message;
+pub mod permits;
+mod pump;
+
+pub use actor::Backend;
+pub use health::{Health, Reachability};
+pub use message::{Generate, Progress};
+pub use permits::PermitPool;

@@ -1,0 +1,207 @@
+//! Drives one answer from the provider to its stream, under the model's time limits.
+//!
+//! Each limit counts from the moment its phase begins: queue from arrival, first token from
+//! dispatch (the response head included), idle from the last batch, total from dispatch.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::Recipient;
+use futures::StreamExt;
+use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::message::{Generate, Progress};
+use super::permits::{Acquired, Permit, PermitPool};
+use crate::config::Timeouts;
+use crate::provider::{Answer, Call, Provider};
+
+/// How long the end of a finished response is awaited, so that its connection can be used again.
+const POOLING_GRACE: Duration = Duration::from_millis(250);
+
+/// One answer under way.
+pub struct Pump {
+    pub job: Generate,
+    pub provider: Rc<dyn Provider>,
+    pub permits: Arc<PermitPool>,
+    pub timeouts: Timeouts,
+}
+
+impl Pump {
+    /// Runs to the end and reports it, whatever happens.
+    pub async fn run(self) {
+        let end = EndReport { stream: Some(self.job.stream.clone()) };
+        let cancel = self.job.cancel.clone();
+        let driven = cancel.run_until_cancelled(self.drive()).await;
+        let (result, answer) = match driven {
+            Some(Ok(answer)) => (Ok(()), Some(answer)),
+            Some(Err(failure)) => (Err(failure), None),
+            None => (Err(Failure::new(ErrorKind::Cancelled, "the stream was cancelled")), None),
+        };
+        end.report(result);
+        if let Some(mut answer) = answer {
+            let rest = async { while answer.next().await.is_some() {} };
+            let _ = timeout(POOLING_GRACE, rest).await;
+        }
+    }
+
+    /// Gives the answer back once there is evidence that it is whole.
+    async fn drive(&self) -> Result<Answer, Failure> {
+        let _permit = self.permit().await?;
+        match timeout(self.timeouts.total, self.generate()).await {
+            Ok(result) => result,
+            Err(_) => Err(late("the whole answer took longer than", self.timeouts.total)),
+        }
+    }
+
+    async fn permit(&self) -> Result<Permit, Failure> {
+        let arrived = Instant::now();
+        let permit = match self.permits.acquire() {
+            Acquired::Now(permit) => permit,
+            Acquired::Full => {
+                return Err(Failure::new(
+                    ErrorKind::QueueFull,
+                    "the model is busy and its queue is full",
+                )
+                .retry_after(Some(1)));
+            }
+            Acquired::Later(waiter) => {
+                self.tell(Progress::Queued { position: waiter.position() }).await?;
+                timeout(self.timeouts.queue, waiter).await.map_err(|_| {
+                    Failure::new(
+                        ErrorKind::QueueTimeout,
+                        format!("no turn in the model's queue within {:?}", self.timeouts.queue),
+                    )
+                    .retry_after(Some(1))
+                })?
+            }
+        };
+        self.tell(Progress::Dispatched { queue_wait: arrived.elapsed() }).await?;
+        Ok(permit)
+    }
+
+    async fn generate(&self) -> Result<Answer, Failure> {
+        let mut deadline = std::pin::pin!(sleep(self.timeouts.first_token));
+        let call = Call { request: Arc::clone(&self.job.request), id: self.job.id };
+        let first_token = self.timeouts.first_token;
+        let mut answer = tokio::select! {
+            biased;
+            opened = self.provider.open(call) => opened?,
+            () = &mut deadline => return Err(late("no response within", first_token)),
+        };
+        self.tell(Progress::Accepted).await?;
+        let mut evidence = Evidence::default();
+        loop {
+            let next = next_before(&mut answer, deadline.as_mut()).await;
+            let batch = match next {
+                Next::Batch(batch) => batch?,
+                Next::Over => return evidence.verdict().map(|()| answer),
+                // The finish reason is there; only the end mark is missing.
+                Next::Late if evidence.finished => return Ok(answer),
+                Next::Late if evidence.begun => {
+                    return Err(late("the upstream stalled for", self.timeouts.idle));
+                }
+                Next::Late => return Err(late("no first token within", first_token)),
+            };
+            evidence.note(&batch);
+            let failure = take_error(&batch);
+            self.tell(Progress::Batch(batch)).await?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            if evidence.done {
+                return evidence.verdict().map(|()| answer);
+            }
+            if evidence.begun {
+                deadline.as_mut().reset(tokio::time::Instant::now() + self.timeouts.idle);
+            }
+        }
+    }
+
+    /// Tells the stream and waits until it has room for more.
+    async fn tell(&self, progress: Progress) -> Result<(), Failure> {
+        self.job.stream.send(progress).await.map_err(|_| {
+            Failure::new(ErrorKind::Internal, "the stream is gone")
+        })
+    }
+}
+
+enum Next {
+    Batch(Result<Batch, Failure>),
+    Over,
+    Late,
+}
+
+async fn next_before(answer: &mut Answer, deadline: std::pin::Pin<&mut Sleep>) -> Next {
+    tokio::select! {
+        biased;
+        item = answer.next() => item.map_or(Next::Over, Next::Batch),
+        () = deadline => Next::Late,
+    }
+}
+
+/// What the upstream has said so far about the state of its answer.
+#[derive(Default)]
+struct Evidence {
+    begun: bool,
+    finished: bool,
+    done: bool,
+}
+
+impl Evidence {
+    fn note(&mut self, batch: &Batch) {
+        self.begun |= !batch.is_empty();
+        for event in &batch.events {
+            match event {
+                Event::Finish(_) => self.finished = true,
+                Event::Done => self.done = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// A clean end needs proof: an upstream that dies at a chunk's edge ends cleanly too.
+    fn verdict(&self) -> Result<(), Failure> {
+        if self.finished || self.done {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorKind::Truncated,
+            "the upstream ended without saying that the answer is complete",
+        ))
+    }
+}
+
+fn take_error(batch: &Batch) -> Option<Failure> {
+    batch.events.iter().find_map(|event| match event {
+        Event::Error(failure) => Some(failure.clone()),
+        _ => None,
+    })
+}
+
+fn late(what: &str, limit: Duration) -> Failure {
+    Failure::new(ErrorKind::UpstreamTimeout, format!("{what} {limit:?}"))
+}
+
+/// Reports the end exactly once; a pump that panics takes its stream down with it.
+struct EndReport {
+    stream: Option<Recipient<Progress>>,
+}
+
+impl EndReport {
+    fn report(mut self, result: Result<(), Failure>) {
+        if let Some(stream) = self.stream.take() {
+            stream.do_send(Progress::Ended(result));
+        }
+    }
+}
+
+impl Drop for EndReport {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            let failure = Failure::new(ErrorKind::Internal, "the gateway failed in mid-answer");
+            stream.do_send(Progress::Ended(Err(failure)));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The bounded reading of a request's body: in bytes, and in time, which actix-web leaves open.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::Payload;
+use bytes::Bytes;
+use tidegate_protocol::{ErrorKind, Failure};
+use tokio::time::timeout;
+
+/// How large a body may be and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    pub bytes: usize,
+    pub time: Duration,
+}
+
+/// Reads a JSON body whole.
+///
+/// # Errors
+/// 415, 413, 408 by kind, or [`ErrorKind::InvalidRequest`] when the client broke off.
+pub async fn read_json(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, Failure> {
+    require_json(request)?;
+    if announced_length(request).is_some_and(|length| length > limits.bytes as u64) {
+        return Err(too_large(limits.bytes));
+    }
+    match timeout(limits.time, payload.to_bytes_limited(limits.bytes)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => {
+            Err(Failure::new(ErrorKind::InvalidRequest, "the body could not be read to its end"))
+        }
+        Ok(Err(_)) => Err(too_large(limits.bytes)),
+        Err(_) => Err(Failure::new(
+            ErrorKind::RequestTimeout,
+            format!("the body did not arrive within {:?}", limits.time),
+        )),
+    }
+}
+
+fn require_json(request: &HttpRequest) -> Result<(), Failure> {
+    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    let lower = essence.to_ascii_lowercase();
+    if lower == "application/json" || (lower.starts_with("application/") && lower.ends_with("+json"))
+    {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorKind::UnsupportedMediaType,
+        "the body must be JSON and say so: `Content-Type: application/json`",
+    ))
+}
+
+fn announced_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limit: usize) -> Failure {
+    Failure::new(ErrorKind::PayloadTooLarge, format!("the body is larger than {limit} bytes"))
+}

@@ -1,0 +1,176 @@
+//! A live answer as a response body.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::Error;
+use actix_web::body::{BodySize, MessageBody};
+use bytes::{Bytes, BytesMut};
+use futures::stream::{Stream, StreamExt};
+use tidegate_protocol::{End, Failure, Payload, StreamId, sse};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::observe::AccessNote;
+use crate::stream::{Closing, Delivery, Frame, Subscription};
+use tidegate_protocol::Encoder;
+
+/// A stream's frames as they come, with its terminal as the last of them. Whoever drops it
+/// before the end cancels the stream.
+pub struct LiveAnswer {
+    pub id: StreamId,
+    pub heartbeat: Duration,
+    first: Option<VecDeque<Frame>>,
+    rest: Subscription,
+    /// Says the terminal if the stream's own actor died before it could.
+    last_words: Box<dyn Encoder>,
+    last_number: u64,
+    note: AccessNote,
+}
+
+impl LiveAnswer {
+    /// `first` is what has come already.
+    #[must_use]
+    pub fn new(
+        id: StreamId,
+        heartbeat: Duration,
+        first: Option<VecDeque<Frame>>,
+        rest: Subscription,
+        last_words: Box<dyn Encoder>,
+        note: AccessNote,
+    ) -> Self {
+        Self { id, heartbeat, first, rest, last_words, last_number: 0, note }
+    }
+
+    fn terminal(&mut self, closing: Closing) -> VecDeque<Frame> {
+        self.note.ended(&closing);
+        match closing.failure {
+            Some(failure) if closing.frames.is_empty() => self.last_words(closing.outcome, &failure),
+            _ => closing.frames.into(),
+        }
+    }
+
+    fn last_words(
+        &mut self,
+        outcome: tidegate_protocol::Outcome,
+        failure: &Failure,
+    ) -> VecDeque<Frame> {
+        let end = End {
+            outcome,
+            failure: Some(failure),
+            finish: None,
+            usage: None,
+            chunks: 0,
+            duration_ns: 0,
+        };
+        let mut payloads = Vec::new();
+        self.last_words.end(&end, &mut payloads);
+        let numbered = payloads.into_iter().zip(self.last_number + 1..);
+        numbered.map(|(payload, number)| Frame { number, payload }).collect()
+    }
+}
+
+impl Stream for LiveAnswer {
+    type Item = VecDeque<Frame>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let frames = match this.first.take() {
+            Some(frames) => frames,
+            None => match this.rest.poll_next_unpin(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Delivery::Frames(frames))) => frames,
+                Poll::Ready(Some(Delivery::End(closing))) => this.terminal(closing),
+            },
+        };
+        if let Some(last) = frames.back() {
+            this.last_number = last.number;
+        }
+        Poll::Ready(Some(frames))
+    }
+}
+
+/// A body of wire bytes: what is there goes out in one write, and an idle stream says that it
+/// lives.
+pub struct WireBody {
+    answer: LiveAnswer,
+    /// Fires at the earliest moment a keep-alive could be due; moved on only then, so that a busy
+    /// stream does not touch the timer.
+    timer: Pin<Box<Sleep>>,
+    last_write: Instant,
+}
+
+impl WireBody {
+    #[must_use]
+    pub fn new(answer: LiveAnswer) -> Self {
+        let timer = Box::pin(sleep(answer.heartbeat));
+        Self { answer, timer, last_write: Instant::now() }
+    }
+
+    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let due = self.last_write + self.answer.heartbeat;
+            let now = Instant::now();
+            if due <= now {
+                self.last_write = now;
+                self.timer.as_mut().reset(now + self.answer.heartbeat);
+                return Poll::Ready(Bytes::from_static(sse::KEEP_ALIVE));
+            }
+            self.timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl MessageBody for WireBody {
+    type Error = Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            match self.answer.poll_next_unpin(cx) {
+                Poll::Ready(Some(frames)) => {
+                    let bytes = join(frames);
+                    // An empty chunk would end the body.
+                    if !bytes.is_empty() {
+                        self.last_write = Instant::now();
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return self.poll_keep_alive(cx).map(|bytes| Some(Ok(bytes))),
+            }
+        }
+    }
+}
+
+/// One piece stays as it is; many become one.
+fn join(mut frames: VecDeque<Frame>) -> Bytes {
+    if frames.len() == 1
+        && let Some(Frame { payload: Payload::Wire(bytes), .. }) = frames.pop_front()
+    {
+        return bytes;
+    }
+    let size = frames.iter().map(|frame| frame.payload.len()).sum();
+    let mut joined = BytesMut::with_capacity(size);
+    for frame in frames {
+        if let Payload::Wire(bytes) = frame.payload {
+            joined.extend_from_slice(&bytes);
+        }
+    }
+    joined.freeze()
+}
+
+/// The body of an unstreamed answer.
+#[must_use]
+pub fn whole_body(closing: Closing) -> Bytes {
+    join(closing.frames.into())
+}

@@ -1,0 +1,25 @@
+//! What clients see: routes, dialects, and the one map from error kind to status.
+//!
+//! - [`routes`]: the route table.
+//! - [`chat`]: the handler of all chat endpoints, generic over the dialect.
+//! - [`dialect`], [`native`], [`openai`]: how a dialect is read, written and streamed.
+//! - [`event_stream`]: a live answer as a response body.
+//! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
+//! - [`caller`], [`body`]: who asks, and the bounded reading of what.
+//! - [`worker`]: the handles a worker's handlers use.
+//! - [`error`], [`observe`]: failures as responses; request ids, access lines, HTTP metrics.
+
+pub mod body;
+pub mod caller;
+pub mod chat;
+pub mod dialect;
+pub mod error;
+pub mod event_stream;
+pub mod models;
+pub mod native;
+pub mod observe;
+pub mod openai;
+pub mod routes;
+pub mod status;
+pub mod streams;
+pub mod worker;

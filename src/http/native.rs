@@ -1,0 +1,68 @@
+//! The gateway's own dialect: server-sent events through actix-web-lab, and plain JSON.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::HeaderName;
+use actix_web_lab::sse::{Data, Event, Sse};
+use bytestring::ByteString;
+use futures::StreamExt;
+use futures::stream;
+use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
+use tidegate_protocol::{ChatRequest, Encoder, Failure, Payload, StreamId};
+
+use super::dialect::{AnswerContext, Dialect};
+use super::event_stream::LiveAnswer;
+use crate::config::Chat;
+use crate::stream::Frame;
+
+/// `POST /api/chat`.
+pub struct Native;
+
+/// Tells nginx not to hold events back.
+pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+impl Dialect for Native {
+    const NAME: &'static str = "native";
+
+    fn decode(body: &[u8], limits: &Chat) -> Result<ChatRequest, Failure> {
+        let limits = Limits {
+            max_content_chars: limits.max_content_chars,
+            max_messages: limits.max_messages,
+            default_temperature: limits.default_temperature,
+            default_max_tokens: limits.default_max_tokens,
+            max_tokens: limits.max_tokens,
+        };
+        native::decode_request(body, &limits)
+    }
+
+    fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
+        let model = context.model.to_owned();
+        if request.stream {
+            Box::new(EventEncoder::new(model))
+        } else {
+            Box::new(WholeEncoder::new(context.id.to_string(), model))
+        }
+    }
+
+    fn error_body(failure: &Failure, _status: u16) -> Vec<u8> {
+        native::error_body(failure)
+    }
+
+    fn stream(answer: LiveAnswer) -> HttpResponse {
+        let (id, heartbeat) = (answer.id, answer.heartbeat);
+        let events = answer
+            .flat_map(stream::iter)
+            .filter_map(move |frame| std::future::ready(event(id, frame)));
+        HttpResponse::Ok()
+            .content_type("text/event-stream")
+            .insert_header(("cache-control", "no-cache"))
+            .insert_header((ACCEL_BUFFERING, "no"))
+            .body(Sse::from_infallible_stream(events).with_keep_alive(heartbeat))
+    }
+}
+
+/// A frame as an event whose id names both the stream and the place in it.
+fn event(id: StreamId, frame: Frame) -> Option<Event> {
+    let Frame { number, payload: Payload::Event { name, data } } = frame else { return None };
+    let place = format!("{id}:{number}");
+    Some(Data::new(data).event(ByteString::from_static(name)).id(place).into())
+}

@@ -1,0 +1,240 @@
+//! What every request gets: an id, an access line, and its place in the HTTP metrics.
+//!
+//! The line is written when the body's last byte is handed over or the body is dropped, so that
+//! a streamed answer is logged with its whole duration and its outcome.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage};
+use bytes::Bytes;
+use tidegate_protocol::{ErrorKind, StreamId};
+
+use super::worker::Worker;
+use crate::access::Caller;
+use crate::stream::Closing;
+use crate::telemetry::Metrics;
+
+/// The gateway's id of the request; also the id of the stream it opens.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The id a client gave its own request; echoed and logged, never used as a stream's id.
+pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+/// A client's id that is longer is ignored.
+const CLIENT_ID_BYTES: usize = 128;
+/// A longer path is cut in the access line.
+const PATH_BYTES: usize = 200;
+
+/// When a request arrived and what it is called; in the request's extensions.
+#[derive(Clone)]
+pub struct Arrival {
+    pub id: StreamId,
+    pub at: Instant,
+    pub note: AccessNote,
+}
+
+/// What a handler tells the access line.
+#[derive(Clone, Default)]
+pub struct AccessNote(Rc<RefCell<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    owner: Option<String>,
+    client: Option<String>,
+    model: Option<String>,
+    outcome: Option<&'static str>,
+    failure: Option<ErrorKind>,
+    tokens: Option<u64>,
+}
+
+impl AccessNote {
+    pub fn caller(&self, caller: &Caller) {
+        let mut noted = self.0.borrow_mut();
+        noted.owner = Some(caller.owner.to_string());
+        noted.client = caller.address.map(|address| address.to_string());
+    }
+
+    pub fn model(&self, model: &str) {
+        self.0.borrow_mut().model = Some(model.to_owned());
+    }
+
+    /// A stream was opened; unless its end is noted, the client left before it.
+    pub fn opened(&self) {
+        self.0.borrow_mut().outcome = Some("cancelled");
+    }
+
+    pub fn ended(&self, closing: &Closing) {
+        let mut noted = self.0.borrow_mut();
+        noted.outcome = Some(closing.outcome.as_str());
+        noted.failure = closing.failure.as_ref().map(|failure| failure.kind);
+        noted.tokens = Some(closing.tokens);
+    }
+}
+
+/// The middleware.
+///
+/// # Errors
+/// Passes the inner service's error on.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<Observed>, Error> {
+    let at = Instant::now();
+    let id = request.app_data::<Data<Worker>>().map(|worker| worker.new_id());
+    let id = id.unwrap_or_else(|| StreamId::new(u8::MAX, rand::random()));
+    let note = AccessNote::default();
+    let client_id = client_request_id(request.headers());
+    let metrics = request.app_data::<Data<Metrics>>().cloned();
+    request.extensions_mut().insert(Arrival { id, at, note: note.clone() });
+    tracing::Span::current().record("request_id", tracing::field::display(id));
+
+    let mut response = next.call(request).await?;
+
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Some(value) = client_id.clone() {
+        headers.insert(CLIENT_REQUEST_ID, value);
+    }
+    let failure = response.response().extensions().get::<ErrorKind>().copied();
+    let record = Record {
+        id,
+        at,
+        note,
+        client_id,
+        metrics,
+        method: response.request().method().clone(),
+        route: response.request().match_pattern(),
+        path: shortened(response.request().path()),
+        status: response.status().as_u16(),
+        failure,
+        bytes: 0,
+    };
+    Ok(response.map_body(|_, body| Observed { body: body.boxed(), record }))
+}
+
+/// The id under which the client knows its request, if it is short and plain.
+fn client_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let given = headers.get(CLIENT_REQUEST_ID).or_else(|| headers.get(REQUEST_ID))?;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+    let good = given.len() <= CLIENT_ID_BYTES && given.as_bytes().iter().all(plain);
+    good.then(|| given.clone())
+}
+
+fn shortened(path: &str) -> String {
+    path.chars().take(PATH_BYTES).collect()
+}
+
+/// A body whose end is recorded.
+pub struct Observed {
+    body: BoxBody,
+    record: Record,
+}
+
+impl MessageBody for Observed {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_next(cx);
+        if let Poll::Ready(Some(Ok(bytes))) = &polled {
+            self.record.bytes += bytes.len();
+        }
+        polled
+    }
+}
+
+/// Writes the access line and counts the request when dropped.
+struct Record {
+    id: StreamId,
+    at: Instant,
+    note: AccessNote,
+    client_id: Option<HeaderValue>,
+    metrics: Option<Data<Metrics>>,
+    method: Method,
+    route: Option<String>,
+    path: String,
+    status: u16,
+    failure: Option<ErrorKind>,
+    bytes: usize,
+}
+
+impl Record {
+    /// Why it failed: before the first byte, or within the answer.
+    fn failure(&self) -> Option<ErrorKind> {
+        self.failure.or(self.note.0.borrow().failure)
+    }
+
+    fn count(&self) {
+        let Some(metrics) = &self.metrics else { return };
+        if let Some(kind) = self.failure() {
+            metrics.count_rejected(kind);
+        }
+        // Labels come from the route table, never from the client.
+        let method = match self.method {
+            Method::GET | Method::POST | Method::DELETE | Method::OPTIONS | Method::HEAD => {
+                self.method.as_str()
+            }
+            _ => "other",
+        };
+        let path = self.route.as_deref().unwrap_or("other");
+        let status = self.status.to_string();
+        metrics.http_requests.with_label_values(&[method, path, &status]).inc();
+        let seconds = self.at.elapsed().as_secs_f64();
+        metrics.http_duration.with_label_values(&[method, path]).observe(seconds);
+    }
+
+    fn log(&self) {
+        let noted = self.note.0.borrow();
+        let client_id = self.client_id.as_ref().and_then(|value| value.to_str().ok());
+        let probe = matches!(self.path.as_str(), "/health" | "/ready" | "/metrics");
+        macro_rules! access_line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = %self.id,
+                    client_request_id = client_id,
+                    method = %self.method,
+                    path = self.path,
+                    status = self.status,
+                    code = self.failure().map(ErrorKind::code),
+                    duration_ms = self.at.elapsed().as_secs_f64() * 1000.0,
+                    bytes = self.bytes,
+                    owner = noted.owner,
+                    client = noted.client,
+                    model = noted.model,
+                    outcome = noted.outcome,
+                    tokens = noted.tokens,
+                    "request"
+                )
+            };
+        }
+        // Probes come every few seconds and would bury the rest.
+        if probe && self.status < 400 {
+            access_line!(debug);
+        } else {
+            access_line!(info);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.count();
+        self.log();
+    }
+}

@@ -1,0 +1,46 @@
+//! OpenAI's dialect: `POST /v1/chat/completions`.
+
+use actix_web::HttpResponse;
+use tidegate_protocol::openai::{self, ChunkEncoder, RelayEncoder, WholeEncoder};
+use tidegate_protocol::{ChatRequest, Encoder, Failure};
+
+use super::dialect::{AnswerContext, Dialect};
+use super::event_stream::{LiveAnswer, WireBody};
+use super::native::ACCEL_BUFFERING;
+use crate::config::Chat;
+
+/// `POST /v1/chat/completions`.
+pub struct OpenAi;
+
+impl Dialect for OpenAi {
+    const NAME: &'static str = "openai";
+
+    /// OpenAI's own limits hold here; those of the native API do not.
+    fn decode(body: &[u8], _limits: &Chat) -> Result<ChatRequest, Failure> {
+        openai::decode_request(body)
+    }
+
+    fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
+        let id = format!("chatcmpl-{}", context.id);
+        let model = context.model.to_owned();
+        match (request.stream, context.relay) {
+            (true, true) => Box::new(RelayEncoder::new()),
+            (true, false) => {
+                Box::new(ChunkEncoder::new(id, model, context.created, request.include_usage))
+            }
+            (false, _) => Box::new(WholeEncoder::new(id, model, context.created)),
+        }
+    }
+
+    fn error_body(failure: &Failure, status: u16) -> Vec<u8> {
+        openai::error_body(failure, status)
+    }
+
+    fn stream(answer: LiveAnswer) -> HttpResponse {
+        HttpResponse::Ok()
+            .content_type("text/event-stream")
+            .insert_header(("cache-control", "no-cache"))
+            .insert_header((ACCEL_BUFFERING, "no"))
+            .body(WireBody::new(answer))
+    }
+}

@@ -1,0 +1,82 @@
+//! The route table.
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use tidegate_protocol::{ErrorKind, Failure};
+
+use super::chat::chat;
+use super::error::{failure_response, method_not_allowed};
+use super::native::Native;
+use super::openai::OpenAi;
+use super::{models, status, streams};
+
+/// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
+/// metrics is configurable; this is its default.
+pub const ROUTES: [(&str, &str); 10] = [
+    ("post", "/api/chat"),
+    ("get", "/api/chat/streams"),
+    ("delete", "/api/chat/{id}"),
+    ("get", "/api/models"),
+    ("post", "/v1/chat/completions"),
+    ("get", "/v1/models"),
+    ("get", "/health"),
+    ("get", "/ready"),
+    ("get", "/metrics"),
+    ("get", "/openapi.json"),
+];
+
+/// The API's description, also served at `/openapi.json`.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// The routes of the main listener.
+pub fn configure(app: &mut ServiceConfig) {
+    app.service(
+        web::resource("/api/chat")
+            .route(web::post().to(chat::<Native>))
+            .default_service(web::to(|| async { method_not_allowed::<Native>("POST") })),
+    )
+    .service(
+        web::resource("/api/chat/streams")
+            .route(web::get().to(streams::list))
+            .default_service(web::to(|| async { method_not_allowed::<Native>("GET") })),
+    )
+    .service(
+        web::resource("/api/chat/{id}")
+            .route(web::delete().to(streams::cancel))
+            .default_service(web::to(|| async { method_not_allowed::<Native>("DELETE") })),
+    )
+    .service(get_only::<Native>("/api/models").route(web::get().to(models::list)))
+    .service(
+        web::resource("/v1/chat/completions")
+            .route(web::post().to(chat::<OpenAi>))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(get_only::<OpenAi>("/v1/models").route(web::get().to(models::list_openai)))
+    .service(get_only::<Native>("/health").route(web::get().to(status::health)))
+    .service(get_only::<Native>("/ready").route(web::get().to(status::ready)))
+    .service(get_only::<Native>("/openapi.json").route(web::get().to(openapi)))
+    .default_service(web::to(not_found));
+}
+
+/// The metrics, on the main listener or on their own.
+pub fn configure_metrics(app: &mut ServiceConfig, path: &str) {
+    app.service(get_only::<Native>(path).route(web::get().to(status::metrics)));
+}
+
+fn get_only<D: super::dialect::Dialect>(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(|| async { method_not_allowed::<D>("GET") }))
+}
+
+async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(OPENAPI)
+}
+
+/// Clients of a dialect get its own kind of error.
+async fn not_found(http: HttpRequest) -> HttpResponse {
+    let failure = Failure::new(ErrorKind::NotFound, "no such endpoint; see /openapi.json");
+    if http.path().starts_with("/v1/") {
+        failure_response::<OpenAi>(&failure)
+    } else {
+        failure_response::<Native>(&failure)
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether the gateway lives, is ready, and what its metrics say. These answer without a key:
+//! they are asked by machines that have none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::Serialize;
+
+use super::models::{ModelInfo, Models};
+use crate::access::Caller;
+use crate::registry::Directory;
+use crate::telemetry::Metrics;
+
+/// Set once the gateway begins to shut down.
+#[derive(Clone, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+    version: &'static str,
+}
+
+/// `GET /health`: the process answers.
+pub async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(Alive { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Readiness {
+    ready: bool,
+    draining: bool,
+    models: Vec<ModelInfo>,
+}
+
+/// `GET /ready`: 200 while the gateway admits streams and at least one model can answer them.
+pub async fn ready(models: Data<Models>, draining: Data<Draining>) -> HttpResponse {
+    let described = models.describe();
+    let draining = draining.is_on();
+    let ready = !draining && described.iter().any(|model| model.status == "reachable");
+    let mut response =
+        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(Readiness { ready, draining, models: described })
+}
+
+/// `GET /metrics`, or whatever path the configuration gives it.
+pub async fn metrics(metrics: Data<Metrics>, directory: Data<Directory>) -> HttpResponse {
+    // Summed when asked for, so that streams touch no shared counter per token.
+    let everybody = Caller { owner: "metrics".into(), admin: true, address: None };
+    let buffered: usize =
+        directory.list(&everybody).await.iter().map(|stream| stream.bytes_buffered).sum();
+    metrics.buffered_bytes.set(i64::try_from(buffered).unwrap_or(i64::MAX));
+    match metrics.render() {
+        Ok(text) => HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4; charset=utf-8")
+            .body(text),
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be rendered");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}

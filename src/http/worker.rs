@@ -1,0 +1,94 @@
+//! The handles that one worker's handlers use to open a stream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::{Addr, Recipient};
+use tidegate_protocol::{ChatRequest, ErrorKind, Failure, StreamId};
+
+use super::dialect::{AnswerContext, Dialect};
+use crate::admission::Ticket;
+use crate::backend::Generate;
+use crate::provider;
+use crate::registry::{Open, Registry};
+use crate::stream::{StreamMeta, StreamSpec, Subscription};
+use crate::telemetry::ModelMetrics;
+
+/// One model as a worker reaches it.
+pub struct ModelHandle {
+    pub backend: Recipient<Generate>,
+    pub metrics: ModelMetrics,
+}
+
+/// Everything of one stream lives on one worker; these are the ways into it.
+pub struct Worker {
+    pub index: u8,
+    pub registry: Addr<Registry>,
+    /// In the catalog's order.
+    pub models: Vec<ModelHandle>,
+    pub buffer_bytes: usize,
+    pub answer_bytes: usize,
+    pub heartbeat: Duration,
+}
+
+impl Worker {
+    /// An id for a request that arrived on this worker.
+    #[must_use]
+    pub fn new_id(&self) -> StreamId {
+        StreamId::new(self.index, rand::random())
+    }
+
+    /// Opens the stream that answers an admitted request.
+    ///
+    /// # Errors
+    /// The cap is reached, or the gateway drains.
+    pub async fn open<D: Dialect>(
+        &self,
+        id: StreamId,
+        arrived: Instant,
+        ticket: Ticket,
+        request: ChatRequest,
+    ) -> Result<Subscription, Failure> {
+        let model = &ticket.route.model;
+        let handle = self.models.get(ticket.route.index).ok_or_else(|| {
+            Failure::new(ErrorKind::Internal, "the model has no backend on this worker")
+        })?;
+        let encoder = D::encoder(&request, &answer_context(id, &ticket, &request));
+        let spec = StreamSpec {
+            meta: StreamMeta {
+                id,
+                model: model.name.clone(),
+                provider: model.provider.as_str(),
+                dialect: D::NAME,
+                owner: ticket.caller.owner,
+                client: ticket.caller.address,
+                arrived,
+            },
+            request: Arc::new(request),
+            encoder,
+            backend: handle.backend.clone(),
+            metrics: handle.metrics.clone(),
+            buffer_bytes: self.buffer_bytes,
+            answer_bytes: self.answer_bytes,
+        };
+        let opened = self.registry.send(Open(Box::new(spec))).await;
+        opened.map_err(|_| Failure::new(ErrorKind::Internal, "the registry is gone"))?
+    }
+}
+
+/// What the encoder of this answer must know.
+#[must_use]
+pub fn answer_context<'a>(
+    id: StreamId,
+    ticket: &'a Ticket,
+    request: &ChatRequest,
+) -> AnswerContext<'a> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let model = &ticket.route.model;
+    AnswerContext {
+        id,
+        model: &model.name,
+        relay: provider::relays(model.provider, request),
+        created: now.map_or(0, |since| since.as_secs()),
+    }
+}

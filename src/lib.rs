@@ -1,0 +1,26 @@
+//! Tidegate: an LLM streaming gateway in which every answer is an actor.
+//!
+//! # Layout, lower layers first
+//! 1. [`config`], [`telemetry`], [`provider`]: settings, metrics and logs, and the code that
+//!    speaks to upstreams.
+//! 2. [`access`], [`routing`]: who may ask, and which model answers.
+//! 3. [`admission`], [`backend`]: whether a request passes; permits, queue and time limits.
+//! 4. [`stream`]: one actor per answer.
+//! 5. [`registry`]: the streams of a worker: cap, cancel, list, drain.
+//! 6. [`http`]: routes, dialects, responses.
+//! 7. [`app`]: wiring, start and shutdown.
+//!
+//! A module imports lower layers only; `tests/tidy.rs` holds the code to it. The wire formats are
+//! a crate of their own, `tidegate-protocol`.
+
+pub mod access;
+pub mod admission;
+pub mod app;
+pub mod backend;
+pub mod config;
+pub mod http;
+pub mod provider;
+pub mod registry;
+pub mod routing;
+pub mod stream;
+pub mod telemetry;

@@ -1,0 +1,66 @@
+//! The code that speaks to upstreams, one file per kind.
+//!
+//! - [`client`]: one pooled HTTP client per worker.
+//! - [`answer`]: an upstream's response body as a stream of batches.
+//! - [`openai`], [`vllm`], [`ollama`], [`builtin`]: the kinds.
+//!
+//! A provider opens an answer and reports failures by kind. It knows nothing of permits, queues
+//! and time limits but the connect timer; those belong to the backend that drives it.
+
+mod answer;
+mod builtin;
+pub mod client;
+mod ollama;
+mod openai;
+mod vllm;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::future::LocalBoxFuture;
+use futures::stream::LocalBoxStream;
+use tidegate_protocol::{Batch, ChatRequest, Failure, StreamId};
+
+use crate::config::{Model, ProviderKind};
+use client::HttpClient;
+
+pub use ollama::OllamaProbe;
+
+/// One answer under way. Dropping it closes the upstream connection.
+pub type Answer = LocalBoxStream<'static, Result<Batch, Failure>>;
+
+/// What an upstream is asked.
+#[derive(Clone)]
+pub struct Call {
+    pub request: Arc<ChatRequest>,
+    /// Sent along as `X-Request-Id`, so that the upstream's log can be matched.
+    pub id: StreamId,
+}
+
+/// Speaks to one kind of upstream for one model.
+pub trait Provider {
+    /// Sends the request; resolves when the upstream has accepted it with a response head.
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
+
+    /// Asks whether the upstream is reachable; gives the models it lists.
+    fn probe(&self) -> LocalBoxFuture<'static, Result<Vec<String>, Failure>>;
+}
+
+/// The provider that serves `model`.
+#[must_use]
+pub fn for_model(model: &Model, client: &HttpClient) -> Rc<dyn Provider> {
+    let target = || client::Target::new(client.clone(), model);
+    match model.provider {
+        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(target())),
+        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(target())),
+        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(target())),
+        ProviderKind::Builtin => Rc::new(builtin::Builtin),
+    }
+}
+
+/// Whether answers to `request` come in the client's own dialect from a provider of this kind,
+/// and can be relayed frame by frame.
+#[must_use]
+pub fn relays(kind: ProviderKind, request: &ChatRequest) -> bool {
+    matches!(kind, ProviderKind::OpenAi | ProviderKind::Vllm) && request.original.is_some()
+}

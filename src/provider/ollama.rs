@@ -1,0 +1,79 @@
+//! Ollama by its native API: NDJSON from `/api/chat`, models from `/api/tags`.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures::future::{FutureExt, LocalBoxFuture};
+use futures::stream::StreamExt;
+use tidegate_protocol::{Failure, ollama};
+
+use super::answer::HttpAnswer;
+use super::client::{HttpClient, Target};
+use super::{Answer, Call, Provider};
+use crate::config::Model;
+
+/// A list of models is read up to here.
+const TAGS_BYTES: usize = 4 * 1024 * 1024;
+
+/// The description of one model is read up to here; it holds the model's licence.
+const SHOW_BYTES: usize = 4 * 1024 * 1024;
+/// Discovery asks about so many models before it gives up.
+const SHOW_MODELS: usize = 20;
+
+pub struct Ollama {
+    target: Rc<Target>,
+}
+
+impl Ollama {
+    pub fn new(target: Target) -> Self {
+        Self { target: Rc::new(target) }
+    }
+}
+
+impl Provider for Ollama {
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move {
+            let body = ollama::encode_request(&call.request, &target.upstream_model)?;
+            let response = target.post("/api/chat", call.id, Bytes::from(body)).await?;
+            let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
+            Ok(HttpAnswer::new(response, decoder).boxed_local())
+        }
+        .boxed_local()
+    }
+
+    fn probe(&self) -> LocalBoxFuture<'static, Result<Vec<String>, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move {
+            let tags = target.get(&target.url("/api/tags"), TAGS_BYTES).await?;
+            ollama::decode_tags(&tags)
+        }
+        .boxed_local()
+    }
+}
+
+/// Finds out what an Ollama has to offer, before any model is configured.
+pub struct OllamaProbe(Ollama);
+
+impl OllamaProbe {
+    #[must_use]
+    pub fn new(client: &HttpClient, candidate: &Model) -> Self {
+        Self(Ollama::new(Target::new(client.clone(), candidate)))
+    }
+
+    /// The first model that can chat, in the order of `/api/tags`: the last one used or changed.
+    ///
+    /// # Errors
+    /// When no Ollama answers.
+    pub async fn first_chat_model(&self) -> Result<Option<String>, Failure> {
+        let target = &self.0.target;
+        for name in self.0.probe().await?.into_iter().take(SHOW_MODELS) {
+            let asked = ollama::encode_show(&name);
+            let shown = target.post_for_document("/api/show", asked.into(), SHOW_BYTES).await?;
+            if ollama::decode_capabilities(&shown)?.iter().any(|word| word == "completion") {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+}

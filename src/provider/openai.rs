@@ -1,0 +1,79 @@
+//! Any server that speaks OpenAI's chat completions: llama.cpp, LM Studio, api.openai.com.
+
+use std::rc::Rc;
+
+use actix_web::http::header::CONTENT_TYPE;
+use awc::ClientResponse;
+use bytes::Bytes;
+use futures::future::{FutureExt, LocalBoxFuture};
+use futures::stream::StreamExt;
+use tidegate_protocol::{ChatRequest, Decoder, Failure, openai};
+
+use super::answer::HttpAnswer;
+use super::client::Target;
+use super::{Answer, Call, Provider};
+
+/// An unstreamed answer, or a list of models, is read up to here.
+const WHOLE_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+pub struct OpenAi {
+    target: Rc<Target>,
+}
+
+impl OpenAi {
+    pub fn new(target: Target) -> Self {
+        Self { target: Rc::new(target) }
+    }
+
+    pub fn target(&self) -> &Rc<Target> {
+        &self.target
+    }
+}
+
+impl Provider for OpenAi {
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move {
+            let relay = call.request.original.is_some();
+            // A translated answer is always streamed, so that it can be watched and cancelled.
+            let stream = call.request.stream || !relay;
+            let body = openai::encode_request(&call.request, &target.upstream_model, stream);
+            let response = target.post("/chat/completions", call.id, Bytes::from(body)).await?;
+            let decoder = decoder_for(&response, &call.request, &target, relay);
+            Ok(HttpAnswer::new(response, decoder).boxed_local())
+        }
+        .boxed_local()
+    }
+
+    fn probe(&self) -> LocalBoxFuture<'static, Result<Vec<String>, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move {
+            let list = target.get(&target.url("/models"), WHOLE_BODY_BYTES).await?;
+            openai::decode_models(&list)
+        }
+        .boxed_local()
+    }
+}
+
+/// Trusts the response's own type over what was asked: some servers answer whole all the same.
+fn decoder_for(
+    response: &ClientResponse,
+    request: &ChatRequest,
+    target: &Target,
+    relay: bool,
+) -> Box<dyn Decoder> {
+    let whole = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let max = target.max_frame_bytes;
+    if whole {
+        // A client that wants a stream cannot be given a whole body: it is taken apart.
+        Box::new(openai::WholeDecoder::new(WHOLE_BODY_BYTES, relay && !request.stream))
+    } else if relay && request.stream {
+        let name = &target.upstream_model;
+        Box::new(openai::RelayDecoder::new(max, request.include_usage, name))
+    } else {
+        Box::new(openai::EventDecoder::new(max))
+    }
+}

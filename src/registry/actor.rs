@@ -1,0 +1,137 @@
+//! The registry actor: one per worker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
+use futures::FutureExt;
+use futures::future::join_all;
+use prometheus::IntGauge;
+use tidegate_protocol::{ErrorKind, Failure, StreamId};
+
+use super::message::{CancelById, Drain, List, Open};
+use crate::stream::{
+    Cancel, CancelCause, Cap, Gone, Inspect, Lease, StreamActor, StreamInfo, StreamSpec,
+    Subscription,
+};
+
+/// Knows the streams of one worker.
+pub struct Registry {
+    /// Shared by the registries of all workers.
+    cap: Arc<Cap>,
+    streams: HashMap<StreamId, Entry>,
+    draining: bool,
+    active: IntGauge,
+}
+
+struct Entry {
+    stream: Addr<StreamActor>,
+    owner: Arc<str>,
+}
+
+impl Registry {
+    #[must_use]
+    pub fn new(cap: Arc<Cap>, active: IntGauge) -> Self {
+        Self { cap, streams: HashMap::new(), draining: false, active }
+    }
+
+    fn open(
+        &mut self,
+        spec: StreamSpec,
+        myself: &Addr<Self>,
+    ) -> Result<Subscription, Failure> {
+        if self.draining {
+            return Err(Failure::new(ErrorKind::Draining, "the gateway is shutting down")
+                .retry_after(Some(1)));
+        }
+        let Some(slot) = self.cap.take() else {
+            return Err(Failure::new(
+                ErrorKind::Capacity,
+                format!("all {} streams of the gateway are in use", self.cap.limit()),
+            )
+            .retry_after(Some(1)));
+        };
+        let (id, owner) = (spec.meta.id, Arc::clone(&spec.meta.owner));
+        let lease = Lease::new(id, myself.clone().recipient(), slot);
+        let (actor, subscription) = StreamActor::open(spec, lease, self.active.clone());
+        self.streams.insert(id, Entry { stream: actor.start(), owner });
+        Ok(subscription)
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Every stream's end is told here; a burst of ends must not be lost behind opens.
+        ctx.set_mailbox_capacity(1024);
+    }
+}
+
+impl Handler<Open> for Registry {
+    type Result = Result<Subscription, Failure>;
+
+    fn handle(&mut self, Open(spec): Open, ctx: &mut Self::Context) -> Self::Result {
+        self.open(*spec, &ctx.address())
+    }
+}
+
+impl Handler<Gone> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Gone(id): Gone, _: &mut Self::Context) {
+        self.streams.remove(&id);
+    }
+}
+
+impl Handler<CancelById> for Registry {
+    type Result = bool;
+
+    fn handle(&mut self, CancelById { id, caller }: CancelById, _: &mut Self::Context) -> bool {
+        let entry = self.streams.get(&id).filter(|entry| caller.may_see(&entry.owner));
+        let Some(entry) = entry.filter(|entry| entry.stream.connected()) else { return false };
+        entry.stream.do_send(Cancel(CancelCause::Request));
+        true
+    }
+}
+
+impl Handler<List> for Registry {
+    type Result = ResponseFuture<Vec<StreamInfo>>;
+
+    fn handle(&mut self, List { caller }: List, _: &mut Self::Context) -> Self::Result {
+        let visible = self.streams.values().filter(|entry| caller.may_see(&entry.owner));
+        let asked: Vec<_> = visible.map(|entry| entry.stream.send(Inspect)).collect();
+        // A stream that has just ended does not answer, and is not listed.
+        async move { join_all(asked).await.into_iter().flatten().collect() }.boxed_local()
+    }
+}
+
+impl Handler<Drain> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
+        self.draining = true;
+        if matches!(drain, Drain::EndAll) {
+            for entry in self.streams.values() {
+                entry.stream.do_send(Cancel(CancelCause::Drain));
+            }
+        }
+    }
+}
+
+#[cfg(feature = "test-hooks")]
+mod test_hooks {
+    use super::{Context, Handler, Registry};
+    use crate::registry::directory::test_hooks::PanicById;
+    use crate::stream::actor::test_hooks::Panic;
+
+    impl Handler<PanicById> for Registry {
+        type Result = bool;
+
+        fn handle(&mut self, PanicById(id): PanicById, _: &mut Context<Self>) -> bool {
+            let Some(entry) = self.streams.get(&id) else { return false };
+            entry.stream.do_send(Panic);
+            true
+        }
+    }
+}

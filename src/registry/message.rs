@@ -1,0 +1,35 @@
+//! What a registry can be asked.
+
+use actix::Message;
+use tidegate_protocol::{Failure, StreamId};
+
+use crate::access::Caller;
+use crate::stream::{StreamInfo, StreamSpec, Subscription};
+
+/// Opens a stream, unless the cap is reached or the gateway drains.
+#[derive(Message)]
+#[rtype(result = "Result<Subscription, Failure>")]
+pub struct Open(pub Box<StreamSpec>);
+
+/// Cancels a stream; `false` when there is none of that id that the caller may see.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct CancelById {
+    pub id: StreamId,
+    pub caller: Caller,
+}
+
+/// Lists the streams that the caller may see.
+#[derive(Message, Clone)]
+#[rtype(result = "Vec<StreamInfo>")]
+pub struct List {
+    pub caller: Caller,
+}
+
+/// Shuts down: no new streams from now on, or an end to those that still run.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub enum Drain {
+    StopAdmitting,
+    EndAll,
+}

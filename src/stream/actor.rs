@@ -1,0 +1,241 @@
+//! The stream actor: from its opening to its one outcome.
+//!
+//! It asks a backend for the answer, passes what comes on to its transcript, and ends when the
+//! backend reports the end. A cancel fires a token that the backend's work listens to, so that it
+//! takes effect at once in every phase; the end then comes the same way as any other.
+
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient, ResponseFuture};
+use futures::FutureExt;
+use futures::future::ready;
+use prometheus::IntGauge;
+use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, Outcome};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::message::{Cancel, CancelCause, Inspect, StreamInfo, millis};
+use super::slot::Lease;
+use super::spec::{StreamMeta, StreamSpec};
+use super::subscription::{Subscription, subscription};
+use super::transcript::Transcript;
+use crate::backend::{Generate, Progress};
+use crate::telemetry::StreamRecorder;
+
+/// One answer being generated.
+pub struct StreamActor {
+    meta: StreamMeta,
+    state: State,
+    transcript: Transcript,
+    recorder: StreamRecorder,
+    control: Control,
+    opening: Option<Opening>,
+    _lease: Lease,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Queued,
+    Connecting,
+    Waiting,
+    Streaming,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Connecting => "connecting",
+            Self::Waiting => "waiting",
+            Self::Streaming => "streaming",
+        }
+    }
+}
+
+/// How the stream is ended from outside. The guard fires the token when the actor is dropped in
+/// whatever way, so that no upstream outlives its stream.
+struct Control {
+    token: CancellationToken,
+    cause: Option<CancelCause>,
+    /// A fault found here while the backend still works, to be reported instead of the cancel.
+    fault: Option<Failure>,
+    _guard: DropGuard,
+}
+
+/// What is used up by asking the backend.
+struct Opening {
+    backend: Recipient<Generate>,
+    request: Arc<ChatRequest>,
+}
+
+impl StreamActor {
+    /// Makes the actor and its first subscription; the caller starts it.
+    #[must_use]
+    pub fn open(spec: StreamSpec, lease: Lease, active: IntGauge) -> (Self, Subscription) {
+        let token = CancellationToken::new();
+        let (publisher, subscription) = subscription(spec.buffer_bytes, token.clone());
+        let recorder = StreamRecorder::start(spec.metrics, active, spec.meta.arrived);
+        let actor = Self {
+            meta: spec.meta,
+            state: State::Connecting,
+            transcript: Transcript::new(spec.encoder, publisher, spec.answer_bytes),
+            recorder,
+            control: Control {
+                token: token.clone(),
+                cause: None,
+                fault: None,
+                _guard: token.drop_guard(),
+            },
+            opening: Some(Opening { backend: spec.backend, request: spec.request }),
+            _lease: lease,
+        };
+        (actor, subscription)
+    }
+
+    fn take(&mut self, batch: Batch) {
+        self.state = State::Streaming;
+        self.recorder.chunks(batch.chunks);
+        if let Err(fault) = self.transcript.take(batch) {
+            self.control.fault = Some(fault);
+            self.control.token.cancel();
+        }
+    }
+
+    /// The backend's word on the end, read in the light of why it was asked to end.
+    fn judge(&mut self, result: Result<(), Failure>) -> Option<Failure> {
+        let failure = result.err()?;
+        if failure.kind != ErrorKind::Cancelled {
+            return Some(failure);
+        }
+        if let Some(fault) = self.control.fault.take() {
+            return Some(fault);
+        }
+        Some(match self.control.cause {
+            Some(CancelCause::Drain) => Failure::new(
+                ErrorKind::Drained,
+                "the gateway is shutting down and could not wait for the rest of the answer",
+            )
+            .retry_after(Some(1)),
+            Some(CancelCause::Request) => {
+                Failure::new(ErrorKind::Cancelled, "the stream was cancelled on request")
+            }
+            None => Failure::new(ErrorKind::Cancelled, "the client left"),
+        })
+    }
+
+    fn end(&mut self, result: Result<(), Failure>) {
+        let failure = self.judge(result);
+        let kind = failure.as_ref().map(|failure| failure.kind);
+        let outcome = kind.map_or(Outcome::Completed, ErrorKind::outcome);
+        if let Some(failure) = &failure {
+            self.log_failure(outcome, failure);
+        }
+        self.recorder.end(outcome, kind, self.transcript.usage());
+        self.transcript.end(outcome, failure, self.recorder.age());
+    }
+
+    /// The request's one failure line.
+    fn log_failure(&self, outcome: Outcome, failure: &Failure) {
+        let StreamMeta { id, model, .. } = &self.meta;
+        let (outcome, code) = (outcome.as_str(), failure.kind.code());
+        let tokens = self.recorder.chunk_count();
+        if failure.kind == ErrorKind::Cancelled {
+            tracing::info!(%id, model, outcome, tokens, reason = failure.message, "stream ended");
+        } else {
+            tracing::warn!(%id, model, outcome, code, tokens, error = failure.message, "stream ended");
+        }
+    }
+}
+
+impl Actor for StreamActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(Opening { backend, request }) = self.opening.take() else { return };
+        backend.do_send(Generate {
+            id: self.meta.id,
+            request,
+            stream: ctx.address().recipient(),
+            cancel: self.control.token.clone(),
+        });
+    }
+}
+
+impl Handler<Progress> for StreamActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, progress: Progress, ctx: &mut Self::Context) -> Self::Result {
+        match progress {
+            Progress::Queued { position } => {
+                self.state = State::Queued;
+                self.transcript.queued(position);
+            }
+            Progress::Dispatched { queue_wait } => {
+                self.state = State::Connecting;
+                self.recorder.dispatched(queue_wait);
+            }
+            Progress::Accepted => self.state = State::Waiting,
+            Progress::Batch(batch) => {
+                self.take(batch);
+                return self.transcript.room().boxed_local();
+            }
+            Progress::Ended(result) => {
+                self.end(result);
+                ctx.stop();
+            }
+        }
+        ready(()).boxed_local()
+    }
+}
+
+impl Handler<Cancel> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, Cancel(cause): Cancel, _: &mut Self::Context) {
+        self.control.cause.get_or_insert(cause);
+        self.control.token.cancel();
+    }
+}
+
+impl Handler<Inspect> for StreamActor {
+    type Result = StreamInfo;
+
+    fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> StreamInfo {
+        let StreamMeta { id, model, provider, dialect, owner, client, .. } = &self.meta;
+        StreamInfo {
+            request_id: id.to_string(),
+            model: model.clone(),
+            provider,
+            dialect,
+            state: self.state.as_str(),
+            age_ms: millis(self.recorder.age()),
+            queue_wait_ms: millis(self.recorder.queue_wait()),
+            time_to_first_token_ms: self.recorder.time_to_first_token().map(millis),
+            tokens: self.recorder.chunk_count(),
+            tokens_per_second: self.recorder.tokens_per_second(),
+            bytes_buffered: self.transcript.buffered(),
+            owner: owner.to_string(),
+            client: client.map(|address| address.to_string()),
+        }
+    }
+}
+
+#[cfg(feature = "test-hooks")]
+pub mod test_hooks {
+    //! Faults on demand, for the tests of supervision.
+
+    use super::{Context, Handler, StreamActor};
+
+    /// Makes the stream's actor panic.
+    #[derive(actix::Message, Clone, Copy)]
+    #[rtype(result = "()")]
+    pub struct Panic;
+
+    impl Handler<Panic> for StreamActor {
+        type Result = ();
+
+        #[allow(clippy::panic, reason = "the hook's purpose")]
+        fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
+            panic!("a test asked this stream to panic");
+        }
+    }
+}

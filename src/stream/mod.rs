@@ -1,0 +1,21 @@
+//! One answer being generated: an actor with an id, a state and subscribers.
+//!
+//! - [`spec`]: all that is needed to open a stream.
+//! - [`subscription`]: the bounded way from the actor to a client's connection.
+//! - [`transcript`]: turns batches into the client's dialect and publishes them.
+//! - [`slot`]: the place under the cap that a stream holds while it lives.
+//! - [`message`]: what a stream can be asked.
+//! - [`actor`]: the actor itself.
+
+pub mod actor;
+pub mod message;
+pub mod slot;
+pub mod spec;
+pub mod subscription;
+mod transcript;
+
+pub use actor::StreamActor;
+pub use message::{Cancel, CancelCause, Gone, Inspect, StreamInfo};
+pub use slot::{Cap, Lease, Slot};
+pub use spec::{StreamMeta, StreamSpec};
+pub use subscription::{Closing, Delivery, Frame, Subscription};

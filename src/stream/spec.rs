@@ -1,0 +1,39 @@
+//! All that is needed to open a stream.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::Recipient;
+use tidegate_protocol::{ChatRequest, Encoder, StreamId};
+
+use crate::backend::Generate;
+use crate::telemetry::ModelMetrics;
+
+/// What stays the same over a stream's life and is shown of it.
+#[derive(Debug, Clone)]
+pub struct StreamMeta {
+    pub id: StreamId,
+    pub model: String,
+    pub provider: &'static str,
+    pub dialect: &'static str,
+    /// Whose stream it is; checked at every look-up.
+    pub owner: Arc<str>,
+    pub client: Option<IpAddr>,
+    /// When the request arrived.
+    pub arrived: Instant,
+}
+
+/// A stream to be opened.
+pub struct StreamSpec {
+    pub meta: StreamMeta,
+    pub request: Arc<ChatRequest>,
+    /// Writes in the client's dialect.
+    pub encoder: Box<dyn Encoder>,
+    pub backend: Recipient<Generate>,
+    pub metrics: ModelMetrics,
+    /// Beyond so many bytes that the client has not taken, the upstream waits.
+    pub buffer_bytes: usize,
+    /// An unstreamed answer is collected up to here.
+    pub answer_bytes: usize,
+}

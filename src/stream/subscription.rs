@@ -1,0 +1,260 @@
+//! The bounded way from a stream's actor to a client's connection.
+//!
+//! Counted in bytes. The publisher never blocks; whoever feeds it waits for [`Publisher::room`]
+//! before more is asked of the upstream, and so a slow client slows its own upstream and nobody
+//! else. Both ends mostly live on one thread, so the lock is free whenever it is taken.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures::stream::Stream;
+use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload};
+use tokio_util::sync::CancellationToken;
+
+/// A numbered piece of an answer; the first is 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub number: u64,
+    pub payload: Payload,
+}
+
+/// What a subscriber is given.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// All that has come in since the last delivery; never empty.
+    Frames(VecDeque<Frame>),
+    /// The end. Nothing follows.
+    End(Closing),
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closing {
+    pub outcome: Outcome,
+    /// The terminal in the client's dialect. Empty when the actor died before it could say it.
+    pub frames: Vec<Frame>,
+    pub failure: Option<Failure>,
+    /// As the upstream reported it, or counted.
+    pub tokens: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    closing: Option<Closing>,
+    published: bool,
+    reader_gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+type Channel = Arc<Mutex<Shared>>;
+
+fn lock(channel: &Channel) -> MutexGuard<'_, Shared> {
+    channel.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a way that holds about `limit` bytes. When the subscription is dropped before the end,
+/// `cancel` fires.
+#[must_use]
+pub fn subscription(limit: usize, cancel: CancellationToken) -> (Publisher, Subscription) {
+    let channel = Channel::default();
+    let publisher = Publisher { channel: Arc::clone(&channel), limit, next_number: 1 };
+    (publisher, Subscription { channel, cancel, ended: false })
+}
+
+/// The actor's end.
+pub struct Publisher {
+    channel: Channel,
+    limit: usize,
+    next_number: u64,
+}
+
+impl Publisher {
+    /// Hands frames to the subscriber.
+    pub fn publish(&mut self, payloads: impl IntoIterator<Item = Payload>) {
+        let mut shared = lock(&self.channel);
+        for payload in payloads {
+            shared.bytes += payload.len();
+            shared.frames.push_back(Frame { number: self.next_number, payload });
+            self.next_number += 1;
+        }
+        let reader = shared.reader.take();
+        drop(shared);
+        wake(reader);
+    }
+
+    /// Says the end; what was published before is still delivered first.
+    pub fn close(
+        &mut self,
+        outcome: Outcome,
+        failure: Option<Failure>,
+        terminal: Vec<Payload>,
+        tokens: u64,
+    ) {
+        let numbered = terminal.into_iter().zip(self.next_number..);
+        let frames = numbered.map(|(payload, number)| Frame { number, payload }).collect();
+        let mut shared = lock(&self.channel);
+        shared.closing = Some(Closing { outcome, frames, failure, tokens });
+        shared.published = true;
+        let reader = shared.reader.take();
+        drop(shared);
+        wake(reader);
+    }
+
+    /// Resolves once there is room for more, or nobody left to read.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room { channel: Arc::clone(&self.channel), limit: self.limit }
+    }
+
+    /// Bytes published and not yet taken.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        lock(&self.channel).bytes
+    }
+}
+
+impl Drop for Publisher {
+    /// An actor that dies without a word leaves an internal error behind.
+    fn drop(&mut self) {
+        if lock(&self.channel).published {
+            return;
+        }
+        let failure = Failure::new(ErrorKind::Internal, "the gateway failed in mid-answer");
+        self.close(Outcome::InternalError, Some(failure), Vec::new(), 0);
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// See [`Publisher::room`].
+pub struct Room {
+    channel: Channel,
+    limit: usize,
+}
+
+impl Future for Room {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shared = lock(&self.channel);
+        if shared.bytes <= self.limit || shared.reader_gone {
+            return Poll::Ready(());
+        }
+        shared.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// The connection's end: a stream of deliveries, the last of which is [`Delivery::End`].
+pub struct Subscription {
+    channel: Channel,
+    cancel: CancellationToken,
+    ended: bool,
+}
+
+impl Stream for Subscription {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let mut shared = lock(&self.channel);
+        if !shared.frames.is_empty() {
+            let frames = std::mem::take(&mut shared.frames);
+            shared.bytes = 0;
+            let writer = shared.writer.take();
+            drop(shared);
+            wake(writer);
+            return Poll::Ready(Some(Delivery::Frames(frames)));
+        }
+        if let Some(closing) = shared.closing.take() {
+            drop(shared);
+            self.ended = true;
+            return Poll::Ready(Some(Delivery::End(closing)));
+        }
+        shared.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.channel);
+        shared.reader_gone = true;
+        let writer = shared.writer.take();
+        drop(shared);
+        wake(writer);
+        self.cancel.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+
+    fn payload(text: &'static str) -> Payload {
+        Payload::Wire(Bytes::from_static(text.as_bytes()))
+    }
+
+    fn next(subscription: &mut Subscription) -> Option<Option<Delivery>> {
+        subscription.next().now_or_never()
+    }
+
+    #[test]
+    fn frames_come_numbered_in_order_and_the_end_last() {
+        let (mut publisher, mut subscription) = subscription(100, CancellationToken::new());
+        assert!(next(&mut subscription).is_none());
+        publisher.publish([payload("a"), payload("b")]);
+        publisher.close(Outcome::Completed, None, vec![payload("end")], 2);
+        let Some(Some(Delivery::Frames(frames))) = next(&mut subscription) else { panic!() };
+        assert_eq!(frames.iter().map(|frame| frame.number).collect::<Vec<_>>(), [1, 2]);
+        let Some(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
+        assert_eq!(closing.frames, [Frame { number: 3, payload: payload("end") }]);
+        assert_eq!(next(&mut subscription), Some(None));
+    }
+
+    #[test]
+    fn a_full_buffer_has_no_room_until_it_is_read() {
+        let (mut publisher, mut subscription) = subscription(3, CancellationToken::new());
+        publisher.publish([payload("abc")]);
+        assert!(publisher.room().now_or_never().is_some());
+        publisher.publish([payload("d")]);
+        assert!(publisher.room().now_or_never().is_none());
+        assert_eq!(publisher.buffered(), 4);
+        drop(next(&mut subscription));
+        assert!(publisher.room().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_reader_that_leaves_cancels_and_blocks_nobody() {
+        let cancel = CancellationToken::new();
+        let (mut publisher, subscription) = subscription(1, cancel.clone());
+        publisher.publish([payload("too much")]);
+        drop(subscription);
+        assert!(cancel.is_cancelled());
+        assert!(publisher.room().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_publisher_that_dies_leaves_an_internal_error() {
+        let (publisher, mut subscription) = subscription(1, CancellationToken::new());
+        drop(publisher);
+        let Some(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
+        assert_eq!(closing.outcome, Outcome::InternalError);
+        assert_eq!(closing.failure.unwrap().kind, ErrorKind::Internal);
+    }
+}

@@ -1,0 +1,104 @@
+//! Turns what the backend tells into the client's dialect, publishes it, and keeps what the end
+//! will say. Plain logic: it knows nothing of actors.
+
+use std::time::Duration;
+
+use tidegate_protocol::{
+    Batch, Encoder, End, ErrorKind, Event, Failure, FinishReason, Outcome, Payload, Usage,
+};
+
+use super::subscription::{Publisher, Room};
+
+/// What has been said so far.
+pub struct Transcript {
+    encoder: Box<dyn Encoder>,
+    publisher: Publisher,
+    /// Reused from batch to batch.
+    payloads: Vec<Payload>,
+    usage: Option<Usage>,
+    finish: Option<FinishReason>,
+    chunks: u64,
+    answer_bytes: usize,
+}
+
+impl Transcript {
+    #[must_use]
+    pub fn new(encoder: Box<dyn Encoder>, publisher: Publisher, answer_bytes: usize) -> Self {
+        Self {
+            encoder,
+            publisher,
+            payloads: Vec::new(),
+            usage: None,
+            finish: None,
+            chunks: 0,
+            answer_bytes,
+        }
+    }
+
+    /// Says that the request waits in line, if the dialect has a word for it.
+    pub fn queued(&mut self, position: usize) {
+        self.encoder.queued(position, &mut self.payloads);
+        self.flush();
+    }
+
+    /// Passes pieces of the answer on.
+    ///
+    /// # Errors
+    /// When an unstreamed answer outgrows its bound.
+    pub fn take(&mut self, batch: Batch) -> Result<(), Failure> {
+        for event in &batch.events {
+            match event {
+                Event::Usage(usage) => self.usage = Some(*usage),
+                Event::Finish(reason) => self.finish = Some(reason.clone()),
+                _ => {}
+            }
+        }
+        self.chunks += u64::from(batch.chunks);
+        self.encoder.encode(batch, &mut self.payloads);
+        self.flush();
+        if self.encoder.held_bytes() > self.answer_bytes {
+            return Err(Failure::new(
+                ErrorKind::UpstreamProtocol,
+                format!("the answer is larger than {} bytes", self.answer_bytes),
+            ));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        if !self.payloads.is_empty() {
+            self.publisher.publish(self.payloads.drain(..));
+        }
+    }
+
+    /// Says the one terminal.
+    pub fn end(&mut self, outcome: Outcome, failure: Option<Failure>, age: Duration) {
+        let end = End {
+            outcome,
+            failure: failure.as_ref(),
+            finish: self.finish.clone(),
+            usage: self.usage,
+            chunks: self.chunks,
+            duration_ns: u64::try_from(age.as_nanos()).unwrap_or(u64::MAX),
+        };
+        let mut terminal = Vec::new();
+        self.encoder.end(&end, &mut terminal);
+        let tokens = self.usage.map_or(self.chunks, |usage| usage.completion_tokens);
+        self.publisher.close(outcome, failure, terminal, tokens);
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    #[must_use]
+    pub fn room(&self) -> Room {
+        self.publisher.room()
+    }
+
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.publisher.buffered() + self.encoder.held_bytes()
+    }
+}

@@ -1,0 +1,183 @@
+//! Every metric of the gateway, declared once. The names are documented in the README; a test
+//! holds the Grafana dashboard to them.
+//!
+//! One [`Metrics`] belongs to one gateway, not to the process, so that tests can run many side by
+//! side. Handles are cached where they are used: looking a label up costs a lock and a hash.
+
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+use tidegate_protocol::{ErrorKind, Outcome};
+
+use super::model::{ModelFamilies, ModelMetrics};
+
+/// HTTP durations: from the gateway's own share, below 10 ms, to a long answer.
+const HTTP_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The metric families of one gateway.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    pub http_requests: IntCounterVec,
+    pub http_duration: HistogramVec,
+    pub active_streams: IntGauge,
+    pub stream_limit: IntGauge,
+    pub draining: IntGauge,
+    pub buffered_bytes: IntGauge,
+    streams: IntCounterVec,
+    rejected: IntCounterVec,
+    models: ModelFamilies,
+}
+
+impl Metrics {
+    /// Declares every family. With `process` the standard process metrics come along.
+    ///
+    /// # Errors
+    /// When two families share a name: a mistake in this file.
+    pub fn new(process: bool) -> prometheus::Result<Self> {
+        let declare = Declare(Registry::new());
+        let metrics = Self {
+            http_requests: declare.counters(
+                "http_requests_total",
+                "HTTP requests answered.",
+                &["method", "path", "status_code"],
+            )?,
+            http_duration: declare.histograms(
+                "http_request_duration_seconds",
+                "From the request's head to the last byte of its answer.",
+                &["method", "path"],
+                HTTP_BUCKETS,
+            )?,
+            active_streams: declare.gauge(
+                "ai_gateway_active_streams",
+                "Streams alive now: queued, connecting, waiting or streaming.",
+            )?,
+            stream_limit: declare
+                .gauge("ai_gateway_stream_limit", "The cap of concurrent streams.")?,
+            draining: declare.gauge("ai_gateway_draining", "1 while the gateway shuts down.")?,
+            buffered_bytes: declare.gauge(
+                "ai_gateway_buffered_bytes",
+                "Answer bytes taken from upstreams and not yet handed to a connection.",
+            )?,
+            streams: declare.counters(
+                "ai_gateway_streams_total",
+                "Streams that ended, by outcome.",
+                &["status"],
+            )?,
+            rejected: declare.counters(
+                "ai_gateway_rejected_requests_total",
+                "Requests refused by the gateway itself, by reason.",
+                &["reason"],
+            )?,
+            models: ModelFamilies::declare(&declare)?,
+            registry: declare.0,
+        };
+        metrics.register_process(process)?;
+        for outcome in Outcome::ALL {
+            metrics.streams.with_label_values(&[outcome.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    fn register_process(&self, process: bool) -> prometheus::Result<()> {
+        let build = GaugeVec::new(
+            Opts::new("ai_gateway_build_info", "The running version; always 1."),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        self.registry.register(Box::new(build))?;
+        #[cfg(target_os = "linux")]
+        if process {
+            use prometheus::process_collector::ProcessCollector;
+            self.registry.register(Box::new(ProcessCollector::for_self()))?;
+        }
+        Ok(())
+    }
+
+    /// The handles of one model. `model` comes from the configuration, never from a client.
+    #[must_use]
+    pub fn model(&self, model: &str) -> ModelMetrics {
+        self.models.of(model, &self.streams)
+    }
+
+    /// Counts a request that the gateway itself refused.
+    pub fn count_rejected(&self, kind: ErrorKind) {
+        let reason = match kind {
+            ErrorKind::Unauthorized => "unauthorized",
+            ErrorKind::RateLimited => "rate_limited",
+            ErrorKind::Capacity => "capacity",
+            ErrorKind::QueueFull => "queue_full",
+            ErrorKind::QueueTimeout => "queue_timeout",
+            ErrorKind::Draining => "draining",
+            ErrorKind::InvalidRequest
+            | ErrorKind::ModelNotFound
+            | ErrorKind::PayloadTooLarge
+            | ErrorKind::RequestTimeout
+            | ErrorKind::UnsupportedMediaType => "invalid",
+            _ => return,
+        };
+        self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a family is inconsistent: a mistake in the code that records.
+    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// Builds families and registers them.
+pub(super) struct Declare(Registry);
+
+impl Declare {
+    fn keep<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        family: C,
+    ) -> prometheus::Result<C> {
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.keep(IntGauge::new(name, help)?)
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn float_gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<GaugeVec> {
+        self.keep(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.keep(HistogramVec::new(options, labels)?)
+    }
+}

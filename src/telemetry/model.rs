@@ -1,0 +1,158 @@
+//! The metrics that each model has, and their handles.
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+};
+use tidegate_protocol::{ErrorKind, Outcome};
+
+use super::metrics::Declare;
+
+const INFERENCE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+const FIRST_TOKEN_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const INTER_TOKEN_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 5.0];
+const QUEUE_BUCKETS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0];
+const OVERHEAD_BUCKETS: &[f64] =
+    &[0.000_025, 0.000_05, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05];
+
+/// The families labelled by model.
+#[derive(Clone)]
+pub(super) struct ModelFamilies {
+    tokens: IntCounterVec,
+    prompt_tokens: IntCounterVec,
+    inference_duration: HistogramVec,
+    first_token: HistogramVec,
+    inter_token: HistogramVec,
+    queue_wait: HistogramVec,
+    overhead: HistogramVec,
+    queued: IntGaugeVec,
+    permits_in_use: IntGaugeVec,
+    permits: IntGaugeVec,
+    upstream_up: GaugeVec,
+    upstream_failures: IntCounterVec,
+}
+
+impl ModelFamilies {
+    pub(super) fn declare(declare: &Declare) -> prometheus::Result<Self> {
+        Ok(Self {
+            tokens: declare.counters(
+                "ai_tokens_processed_total",
+                "Completion tokens: as the upstream reports them, else chunks passed on.",
+                &["model"],
+            )?,
+            prompt_tokens: declare.counters(
+                "ai_gateway_prompt_tokens_total",
+                "Prompt tokens as the upstream reports them.",
+                &["model"],
+            )?,
+            inference_duration: declare.histograms(
+                "ai_model_inference_duration_seconds",
+                "From dispatch to the end of the answer.",
+                &["model"],
+                INFERENCE_BUCKETS,
+            )?,
+            first_token: declare.histograms(
+                "ai_gateway_time_to_first_token_seconds",
+                "From the request's arrival to the first piece of its answer.",
+                &["model"],
+                FIRST_TOKEN_BUCKETS,
+            )?,
+            inter_token: declare.histograms(
+                "ai_gateway_inter_token_latency_seconds",
+                "Mean gap between the tokens of one stream, observed at its end.",
+                &["model"],
+                INTER_TOKEN_BUCKETS,
+            )?,
+            queue_wait: declare.histograms(
+                "ai_gateway_queue_wait_seconds",
+                "Time a request waited for a permit of its model.",
+                &["model"],
+                QUEUE_BUCKETS,
+            )?,
+            overhead: declare.histograms(
+                "ai_gateway_overhead_seconds",
+                "The gateway's own share: from arrival to dispatch, less the queue.",
+                &["model"],
+                OVERHEAD_BUCKETS,
+            )?,
+            queued: declare.gauges(
+                "ai_gateway_queued_requests",
+                "Requests waiting for a permit.",
+                &["model"],
+            )?,
+            permits_in_use: declare.gauges(
+                "ai_gateway_permits_in_use",
+                "Permits held: requests the upstream works on.",
+                &["model"],
+            )?,
+            permits: declare.gauges(
+                "ai_gateway_permits",
+                "The model's max concurrency.",
+                &["model"],
+            )?,
+            upstream_up: declare.float_gauges(
+                "ai_gateway_upstream_up",
+                "1 when the last probe of the model's upstream succeeded.",
+                &["model"],
+            )?,
+            upstream_failures: declare.counters(
+                "ai_gateway_upstream_failures_total",
+                "Streams that failed at their upstream, by kind.",
+                &["model", "kind"],
+            )?,
+        })
+    }
+
+    pub(super) fn of(&self, model: &str, streams: &IntCounterVec) -> ModelMetrics {
+        let label = &[model];
+        ModelMetrics {
+            model: model.to_owned(),
+            tokens: self.tokens.with_label_values(label),
+            prompt_tokens: self.prompt_tokens.with_label_values(label),
+            inference_duration: self.inference_duration.with_label_values(label),
+            first_token: self.first_token.with_label_values(label),
+            inter_token: self.inter_token.with_label_values(label),
+            queue_wait: self.queue_wait.with_label_values(label),
+            overhead: self.overhead.with_label_values(label),
+            queued: self.queued.with_label_values(label),
+            permits_in_use: self.permits_in_use.with_label_values(label),
+            permits: self.permits.with_label_values(label),
+            upstream_up: self.upstream_up.with_label_values(label),
+            upstream_failures: self.upstream_failures.clone(),
+            streams: streams.clone(),
+        }
+    }
+}
+
+/// The handles of one model, looked up once.
+#[derive(Clone)]
+pub struct ModelMetrics {
+    model: String,
+    pub tokens: IntCounter,
+    pub prompt_tokens: IntCounter,
+    pub inference_duration: Histogram,
+    pub first_token: Histogram,
+    pub inter_token: Histogram,
+    pub queue_wait: Histogram,
+    pub overhead: Histogram,
+    pub queued: IntGauge,
+    pub permits_in_use: IntGauge,
+    pub permits: IntGauge,
+    pub upstream_up: Gauge,
+    upstream_failures: IntCounterVec,
+    streams: IntCounterVec,
+}
+
+impl ModelMetrics {
+    /// Counts one stream's end.
+    pub fn count_outcome(&self, outcome: Outcome) {
+        self.streams.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// Counts one failure of the upstream.
+    pub fn count_upstream_failure(&self, kind: ErrorKind) {
+        self.upstream_failures.with_label_values(&[&self.model, kind.code()]).inc();
+    }
+}
+

@@ -1,0 +1,181 @@
+//! The drop guard that records one stream: its outcome exactly once, on every path.
+
+use std::time::{Duration, Instant};
+
+use prometheus::IntGauge;
+use tidegate_protocol::{ErrorKind, Outcome, Usage};
+
+use super::model::ModelMetrics;
+
+/// Watches one stream from its opening; records it when it ends, or when it is dropped without
+/// an end, which only a fault of the gateway itself can cause.
+pub struct StreamRecorder {
+    metrics: ModelMetrics,
+    active: IntGauge,
+    arrived: Instant,
+    dispatched: Option<Instant>,
+    first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    queue_wait: Duration,
+    chunks: u64,
+    outcome: Option<Outcome>,
+}
+
+impl StreamRecorder {
+    /// Starts watching; the stream counts as active from now on.
+    #[must_use]
+    pub fn start(metrics: ModelMetrics, active: IntGauge, arrived: Instant) -> Self {
+        active.inc();
+        Self {
+            metrics,
+            active,
+            arrived,
+            dispatched: None,
+            first_token: None,
+            last_token: None,
+            queue_wait: Duration::ZERO,
+            chunks: 0,
+            outcome: None,
+        }
+    }
+
+    /// The request got its permit after `queue_wait` and goes to the upstream now.
+    pub fn dispatched(&mut self, queue_wait: Duration) {
+        let now = Instant::now();
+        self.dispatched = Some(now);
+        self.queue_wait = queue_wait;
+        self.metrics.queue_wait.observe(queue_wait.as_secs_f64());
+        let own_share = now.duration_since(self.arrived).saturating_sub(queue_wait);
+        self.metrics.overhead.observe(own_share.as_secs_f64());
+    }
+
+    /// `count` pieces of the answer arrived together.
+    pub fn chunks(&mut self, count: u32) {
+        if count == 0 {
+            return;
+        }
+        let now = Instant::now();
+        if self.first_token.is_none() {
+            self.first_token = Some(now);
+            self.metrics.first_token.observe(now.duration_since(self.arrived).as_secs_f64());
+        }
+        self.last_token = Some(now);
+        self.chunks += u64::from(count);
+    }
+
+    /// The stream ended. A second call changes nothing.
+    pub fn end(&mut self, outcome: Outcome, failure: Option<ErrorKind>, usage: Option<Usage>) {
+        if self.outcome.is_some() {
+            return;
+        }
+        self.outcome = Some(outcome);
+        self.metrics.count_outcome(outcome);
+        let upstream = matches!(outcome, Outcome::UpstreamError | Outcome::Truncated)
+            || failure == Some(ErrorKind::UpstreamTimeout);
+        if let (true, Some(kind)) = (upstream, failure) {
+            self.metrics.count_upstream_failure(kind);
+        }
+        let tokens = usage.map_or(self.chunks, |usage| usage.completion_tokens);
+        self.metrics.tokens.inc_by(tokens);
+        if let Some(usage) = usage {
+            self.metrics.prompt_tokens.inc_by(usage.prompt_tokens);
+        }
+        if let Some(dispatched) = self.dispatched {
+            self.metrics.inference_duration.observe(dispatched.elapsed().as_secs_f64());
+        }
+        if let Some(gap) = self.inter_token() {
+            self.metrics.inter_token.observe(gap.as_secs_f64());
+        }
+    }
+
+    /// Mean gap between tokens, once there are two.
+    fn inter_token(&self) -> Option<Duration> {
+        let (first, last) = (self.first_token?, self.last_token?);
+        let gaps = u32::try_from(self.chunks.checked_sub(1)?).ok()?;
+        last.duration_since(first).checked_div(gaps)
+    }
+
+    /// Time from arrival to the first piece of the answer.
+    #[must_use]
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        Some(self.first_token?.duration_since(self.arrived))
+    }
+
+    /// Tokens per second since the first one.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let seconds = self.last_token?.duration_since(self.first_token?).as_secs_f64();
+        (seconds > 0.0).then(|| self.chunks.saturating_sub(1) as f64 / seconds)
+    }
+
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.arrived.elapsed()
+    }
+
+    #[must_use]
+    pub fn queue_wait(&self) -> Duration {
+        self.queue_wait
+    }
+
+    #[must_use]
+    pub fn chunk_count(&self) -> u64 {
+        self.chunks
+    }
+}
+
+impl Drop for StreamRecorder {
+    fn drop(&mut self) {
+        self.end(Outcome::InternalError, Some(ErrorKind::Internal), None);
+        self.active.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    fn recorder(metrics: &Metrics) -> StreamRecorder {
+        StreamRecorder::start(metrics.model("m"), metrics.active_streams.clone(), Instant::now())
+    }
+
+    fn text(metrics: &Metrics) -> String {
+        String::from_utf8(metrics.render().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_outcome_counts_once() {
+        let metrics = Metrics::new(false).unwrap();
+        let mut stream = recorder(&metrics);
+        assert_eq!(metrics.active_streams.get(), 1);
+        stream.end(Outcome::Completed, None, None);
+        stream.end(Outcome::Cancelled, None, None);
+        drop(stream);
+        let text = text(&metrics);
+        assert!(text.contains("ai_gateway_streams_total{status=\"completed\"} 1"), "{text}");
+        assert!(text.contains("ai_gateway_streams_total{status=\"cancelled\"} 0"), "{text}");
+        assert_eq!(metrics.active_streams.get(), 0);
+    }
+
+    #[test]
+    fn a_stream_that_is_dropped_without_an_end_is_an_internal_error() {
+        let metrics = Metrics::new(false).unwrap();
+        drop(recorder(&metrics));
+        let text = text(&metrics);
+        assert!(text.contains("ai_gateway_streams_total{status=\"internal_error\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn reported_usage_replaces_counted_chunks() {
+        let metrics = Metrics::new(false).unwrap();
+        let mut stream = recorder(&metrics);
+        stream.chunks(3);
+        let usage = Usage { prompt_tokens: 11, completion_tokens: 5 };
+        stream.end(Outcome::Completed, None, Some(usage));
+        let text = text(&metrics);
+        assert!(text.contains("ai_tokens_processed_total{model=\"m\"} 5"), "{text}");
+        assert!(text.contains("ai_gateway_prompt_tokens_total{model=\"m\"} 11"), "{text}");
+    }
+}
