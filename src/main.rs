@@ -40,7 +40,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let loaded = match Config::load(cli.config.as_deref(), std::env::vars()) {
+    // A variable that is not Unicode is none of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let loaded = match Config::load(cli.config.as_deref(), environment) {
         Ok(loaded) => loaded,
         Err(faults) => {
             eprintln!("tidegate: the configuration is not valid\n{faults}");

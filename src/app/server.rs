@@ -40,7 +40,11 @@ const METRICS_WORKERS: usize = 1;
 pub fn bind(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    let probes = TcpKeepalive::new().with_time(write_timeout / 2).with_interval(write_timeout / 6);
+    // The kernel counts these in whole seconds, and refuses none.
+    let seconds = |share: Duration| share.max(Duration::from_secs(1));
+    let probes = TcpKeepalive::new()
+        .with_time(seconds(write_timeout / 2))
+        .with_interval(seconds(write_timeout / 6));
     socket.set_tcp_keepalive(&probes)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(write_timeout))?;

@@ -48,11 +48,12 @@ impl Health {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes a probe's result; gives whether it differs from the one before.
+    /// Notes a probe's result; gives whether it differs from an earlier one.
     fn set(&self, found: Reachability) -> bool {
         self.up.set(if found == Reachability::Reachable { 1.0 } else { 0.0 });
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = state.as_str() != found.as_str();
+        let first = *state == Reachability::Unknown;
+        let changed = !first && state.as_str() != found.as_str();
         *state = found;
         changed
     }

@@ -9,18 +9,25 @@ use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{Stream, StreamExt};
-use tidegate_protocol::{End, Failure, Payload, StreamId, sse};
+use tidegate_protocol::{Encoder, End, Failure, Outcome, Payload, StreamId, sse};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::observe::AccessNote;
 use crate::stream::{Closing, Delivery, Frame, Subscription};
-use tidegate_protocol::Encoder;
 
-/// A stream's frames as they come, with its terminal as the last of them. Whoever drops it
-/// before the end cancels the stream.
+/// What a live answer has to say.
+pub enum Live {
+    /// All that has come in; the last of all is the terminal.
+    Frames(VecDeque<Frame>),
+    /// Nothing came for a heartbeat: a sign of life is due.
+    Idle,
+}
+
+/// A stream's frames as they come, and signs of life in between. Whoever drops it before the end
+/// cancels the stream.
 pub struct LiveAnswer {
     pub id: StreamId,
-    pub heartbeat: Duration,
+    heartbeat: Heartbeat,
     first: Option<VecDeque<Frame>>,
     rest: Subscription,
     /// Says the terminal if the stream's own actor died before it could.
@@ -40,6 +47,7 @@ impl LiveAnswer {
         last_words: Box<dyn Encoder>,
         note: AccessNote,
     ) -> Self {
+        let heartbeat = Heartbeat::new(heartbeat);
         Self { id, heartbeat, first, rest, last_words, last_number: 0, note }
     }
 
@@ -51,11 +59,7 @@ impl LiveAnswer {
         }
     }
 
-    fn last_words(
-        &mut self,
-        outcome: tidegate_protocol::Outcome,
-        failure: &Failure,
-    ) -> VecDeque<Frame> {
+    fn last_words(&mut self, outcome: Outcome, failure: &Failure) -> VecDeque<Frame> {
         let end = End {
             outcome,
             failure: Some(failure),
@@ -72,57 +76,61 @@ impl LiveAnswer {
 }
 
 impl Stream for LiveAnswer {
-    type Item = VecDeque<Frame>;
+    type Item = Live;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Live>> {
         let this = &mut *self;
         let frames = match this.first.take() {
             Some(frames) => frames,
             None => match this.rest.poll_next_unpin(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return this.heartbeat.poll_due(cx).map(|()| Some(Live::Idle)),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Delivery::Frames(frames))) => frames,
                 Poll::Ready(Some(Delivery::End(closing))) => this.terminal(closing),
             },
         };
+        this.heartbeat.restart();
         if let Some(last) = frames.back() {
             this.last_number = last.number;
         }
-        Poll::Ready(Some(frames))
+        Poll::Ready(Some(Live::Frames(frames)))
     }
 }
 
-/// A body of wire bytes: what is there goes out in one write, and an idle stream says that it
-/// lives.
-pub struct WireBody {
-    answer: LiveAnswer,
-    /// Fires at the earliest moment a keep-alive could be due; moved on only then, so that a busy
-    /// stream does not touch the timer.
+/// Fires when nothing was said for a while. The timer is moved only when it fires, so that a busy
+/// stream does not touch it.
+struct Heartbeat {
+    period: Duration,
     timer: Pin<Box<Sleep>>,
-    last_write: Instant,
+    last: Instant,
 }
 
-impl WireBody {
-    #[must_use]
-    pub fn new(answer: LiveAnswer) -> Self {
-        let timer = Box::pin(sleep(answer.heartbeat));
-        Self { answer, timer, last_write: Instant::now() }
+impl Heartbeat {
+    fn new(period: Duration) -> Self {
+        Self { period, timer: Box::pin(sleep(period)), last: Instant::now() }
     }
 
-    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+    fn restart(&mut self) {
+        self.last = Instant::now();
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let due = self.last_write + self.answer.heartbeat;
+            let due = self.last + self.period;
             let now = Instant::now();
             if due <= now {
-                self.last_write = now;
-                self.timer.as_mut().reset(now + self.answer.heartbeat);
-                return Poll::Ready(Bytes::from_static(sse::KEEP_ALIVE));
+                self.last = now;
+                self.timer.as_mut().reset(now + self.period);
+                return Poll::Ready(());
             }
             self.timer.as_mut().reset(due);
         }
         Poll::Pending
     }
 }
+
+/// A body of wire bytes; what is there goes out in one write.
+pub struct WireBody(pub LiveAnswer);
 
 impl MessageBody for WireBody {
     type Error = Error;
@@ -136,17 +144,15 @@ impl MessageBody for WireBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match self.answer.poll_next_unpin(cx) {
-                Poll::Ready(Some(frames)) => {
-                    let bytes = join(frames);
-                    // An empty chunk would end the body.
-                    if !bytes.is_empty() {
-                        self.last_write = Instant::now();
-                        return Poll::Ready(Some(Ok(bytes)));
-                    }
-                }
+            let bytes = match self.0.poll_next_unpin(cx) {
+                Poll::Ready(Some(Live::Frames(frames))) => join(frames),
+                Poll::Ready(Some(Live::Idle)) => Bytes::from_static(sse::KEEP_ALIVE),
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return self.poll_keep_alive(cx).map(|bytes| Some(Ok(bytes))),
+                Poll::Pending => return Poll::Pending,
+            };
+            // An empty chunk would end the body.
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(bytes)));
             }
         }
     }

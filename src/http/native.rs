@@ -10,7 +10,7 @@ use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
 use tidegate_protocol::{ChatRequest, Encoder, Failure, Payload, StreamId};
 
 use super::dialect::{AnswerContext, Dialect};
-use super::event_stream::LiveAnswer;
+use super::event_stream::{Live, LiveAnswer};
 use crate::config::Chat;
 use crate::stream::Frame;
 
@@ -48,15 +48,20 @@ impl Dialect for Native {
     }
 
     fn stream(answer: LiveAnswer) -> HttpResponse {
-        let (id, heartbeat) = (answer.id, answer.heartbeat);
-        let events = answer
-            .flat_map(stream::iter)
-            .filter_map(move |frame| std::future::ready(event(id, frame)));
+        let id = answer.id;
+        let events = answer.flat_map(move |live| stream::iter(events(id, live)));
         HttpResponse::Ok()
             .content_type("text/event-stream")
             .insert_header(("cache-control", "no-cache"))
             .insert_header((ACCEL_BUFFERING, "no"))
-            .body(Sse::from_infallible_stream(events).with_keep_alive(heartbeat))
+            .body(Sse::from_infallible_stream(events))
+    }
+}
+
+fn events(id: StreamId, live: Live) -> Vec<Event> {
+    match live {
+        Live::Frames(frames) => frames.into_iter().filter_map(|frame| event(id, frame)).collect(),
+        Live::Idle => vec![Event::Comment(ByteString::from_static("k"))],
     }
 }
 

@@ -41,6 +41,6 @@ impl Dialect for OpenAi {
             .content_type("text/event-stream")
             .insert_header(("cache-control", "no-cache"))
             .insert_header((ACCEL_BUFFERING, "no"))
-            .body(WireBody::new(answer))
+            .body(WireBody(answer))
     }
 }

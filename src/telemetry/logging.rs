@@ -1,5 +1,7 @@
 //! Where log lines go and in which form.
 
+use std::io::IsTerminal;
+
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -20,6 +22,7 @@ pub fn init(log: &Log) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_span_events(FmtSpan::NONE);
     let started = match log.format {

@@ -1,0 +1,94 @@
+//! Shutting down: no new streams, running ones finish or are told, nothing is cut in silence.
+
+use futures::future::join_all;
+
+use crate::client::{Live, native, openai};
+use crate::gateway::{TestGateway, openai_model};
+use crate::upstream::{Gate, Step, Upstream, openai_end, openai_token, sse_head};
+
+async fn running(gateway: &TestGateway, count: usize) -> Vec<Live> {
+    let opening = (0..count).map(|number| async move {
+        let mut live = match number % 2 {
+            0 => gateway.client.open("/api/chat", &native("hi")).await,
+            _ => gateway.client.open("/v1/chat/completions", &openai("hi", true)).await,
+        };
+        live.read_until("one").await;
+        live
+    });
+    join_all(opening).await
+}
+
+#[actix_web::test]
+async fn streams_that_finish_within_the_grace_are_whole() {
+    let gate = Gate::new();
+    let upstream = {
+        let gate = gate.clone();
+        Upstream::start(move |_| {
+            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
+            steps.push(openai_token(" two"));
+            steps.extend(openai_end(7, 2));
+            steps
+        })
+        .await
+    };
+    let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 100")).await;
+    let streams = running(&gateway, 100).await;
+    let client = gateway.client.clone();
+    let shutdown = actix_rt::spawn(gateway.inner.shutdown());
+
+    // Not ready, no new streams, while those that run go on.
+    loop {
+        let ready = client.get("/ready").await;
+        if ready.status == 503 {
+            assert_eq!(ready.json()["draining"], true);
+            break;
+        }
+    }
+    let refused = loop {
+        let refused = client.post("/api/chat", &native("too late")).await;
+        if refused.status != 200 {
+            break refused;
+        }
+    };
+    assert_eq!((refused.status, &refused.json()["error"]), (503, &"DRAINING".into()));
+    assert_eq!(client.get("/health").await.status, 200, "it still lives");
+
+    gate.open();
+    for (number, answer) in join_all(streams.into_iter().map(Live::whole)).await.iter().enumerate() {
+        assert!(answer.proper_end);
+        match number % 2 {
+            0 => assert_eq!(answer.native_text(), "one two"),
+            _ => {
+                assert_eq!(answer.openai_text(), "one two");
+                assert_eq!(answer.events().last().unwrap().data, "[DONE]");
+            }
+        }
+    }
+    shutdown.await.unwrap();
+}
+
+#[actix_web::test]
+async fn streams_that_outlast_the_grace_are_told() {
+    let upstream =
+        Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let gateway = TestGateway::start_with_server(
+        "drain_grace_seconds = 0.1",
+        &openai_model(&upstream, "max_concurrency = 100"),
+    )
+    .await;
+    let streams = running(&gateway, 100).await;
+    let shutdown = actix_rt::spawn(gateway.inner.shutdown());
+    for (number, answer) in join_all(streams.into_iter().map(Live::whole)).await.iter().enumerate() {
+        assert!(answer.proper_end, "an end that is said, not a cut");
+        let last = answer.events().last().unwrap().clone();
+        match number % 2 {
+            0 => {
+                assert_eq!(last.name.as_deref(), Some("error"));
+                assert_eq!(last.json()["code"], "DRAINED");
+            }
+            _ => assert_eq!(last.json()["error"]["code"], "DRAINED"),
+        }
+    }
+    upstream.wait_for_aborts(100).await;
+    shutdown.await.unwrap();
+}

@@ -1,0 +1,85 @@
+//! A gateway in the test's own process, on a port of its own.
+
+use std::net::SocketAddr;
+
+use tidegate::app::Gateway;
+use tidegate::config::Config;
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::client::Client;
+use crate::upstream::{PATIENCE, Upstream};
+
+/// A running gateway and a client for it.
+pub struct TestGateway {
+    pub inner: Gateway,
+    pub client: Client,
+}
+
+impl TestGateway {
+    /// Starts a gateway with the configuration's text; `server.port` and `workers` are set here.
+    pub async fn start(toml: &str) -> Self {
+        Self::start_with_server("", toml).await
+    }
+
+    /// As [`start`](Self::start), with further keys of the `[server]` section.
+    pub async fn start_with_server(server: &str, toml: &str) -> Self {
+        let text = format!("[server]\nport = 0\nworkers = 2\n{server}\n{toml}");
+        let loaded = Config::parse(&text, []).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        let inner = Gateway::start(loaded.config).await.unwrap();
+        let client = Client::new(inner.address());
+        Self { inner, client }
+    }
+
+    /// A gateway before one scripted OpenAI-style upstream; the model is called `test`.
+    pub async fn before(upstream: &Upstream) -> Self {
+        Self::start(&openai_model(upstream, "")).await
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address()
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn wait_for_metric(&self, series: &str, value: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let line = format!("{series} {value}");
+        loop {
+            let text = self.client.get("/metrics").await.text();
+            if text.lines().any(|found| found == line) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never saw `{line}` in\n{text}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until nothing is left of any stream: no slot, no permit, no queue.
+    pub async fn wait_until_idle(&self) {
+        self.wait_for_metric("ai_gateway_active_streams", "0").await;
+        self.wait_for_metric("ai_gateway_permits_in_use{model=\"test\"}", "0").await;
+        self.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
+        let list = self.client.get("/api/chat/streams").await.json();
+        assert_eq!(list["activeCount"], 0, "{list}");
+        assert_eq!(list["streams"], serde_json::json!([]));
+    }
+
+    /// How many streams ended with this outcome.
+    pub async fn outcomes(&self, status: &str) -> u64 {
+        let text = self.client.get("/metrics").await.text();
+        let series = format!("ai_gateway_streams_total{{status=\"{status}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.expect("every outcome has a series").parse().unwrap()
+    }
+}
+
+/// The configuration of one OpenAI-style model called `test`.
+pub fn openai_model(upstream: &Upstream, more: &str) -> String {
+    let url = upstream.openai_url();
+    format!("[[models]]\nname = \"test\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n{more}\n")
+}
+
+/// The configuration of one Ollama model called `test`.
+pub fn ollama_model(upstream: &Upstream, more: &str) -> String {
+    let url = upstream.ollama_url();
+    format!("[[models]]\nname = \"test\"\nprovider = \"ollama\"\nbase_url = \"{url}\"\n{more}\n")
+}

@@ -1,0 +1,28 @@
+//! The gateway as its clients and its upstreams see it.
+//!
+//! One binary: a scripted upstream that can misbehave in any way ([`upstream`]), a gateway
+//! started in the test's own process ([`gateway`]), a client that reads what really is on the
+//! wire ([`client`]), and one file per thing that users care about.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod client;
+mod gateway;
+mod upstream;
+
+mod access;
+mod bad_input;
+mod cancel;
+mod concurrency;
+mod drain;
+mod faults;
+mod native;
+mod openai;
+mod status;
+mod supervision;
+mod tls;

@@ -1,0 +1,53 @@
+//! A fault of the gateway itself takes one stream down and nothing else.
+
+use tidegate_protocol::StreamId;
+
+use crate::client::{native, openai};
+use crate::gateway::{TestGateway, openai_model};
+use crate::upstream::{Gate, Step, Upstream, openai_end, openai_token, sse_head};
+
+#[actix_web::test]
+async fn a_stream_that_panics_frees_its_slot_tells_its_client_and_harms_no_other() {
+    let gate = Gate::new();
+    let upstream = {
+        let gate = gate.clone();
+        Upstream::start(move |_| {
+            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
+            steps.push(openai_token(" two"));
+            steps.extend(openai_end(7, 2));
+            steps
+        })
+        .await
+    };
+    let gateway =
+        TestGateway::start_with_server("max_streams = 3", &openai_model(&upstream, "")).await;
+    let mut native_one = gateway.client.open("/api/chat", &native("hi")).await;
+    let mut openai_one =
+        gateway.client.open("/v1/chat/completions", &openai("hi", true)).await;
+    let mut bystander = gateway.client.open("/api/chat", &native("hi")).await;
+    for live in [&mut native_one, &mut openai_one, &mut bystander] {
+        live.read_until("one").await;
+    }
+    for live in [&native_one, &openai_one] {
+        let id: StreamId = live.id().parse().unwrap();
+        assert!(gateway.inner.directory().panic_stream(id).await);
+    }
+
+    let told = native_one.whole().await;
+    assert!(told.proper_end);
+    let last = told.events().last().unwrap().clone();
+    assert_eq!((last.name.as_deref(), &last.json()["code"]), (Some("error"), &"INTERNAL_ERROR".into()));
+    let told = openai_one.whole().await;
+    assert_eq!(told.events().last().unwrap().json()["error"]["code"], "INTERNAL_ERROR");
+    upstream.wait_for_aborts(2).await;
+
+    gateway.wait_for_metric("ai_gateway_active_streams", "1").await;
+    gateway.wait_for_metric("ai_gateway_permits_in_use{model=\"test\"}", "1").await;
+    gate.open();
+    assert_eq!(bystander.whole().await.native_text(), "one two");
+    gateway.wait_until_idle().await;
+    assert_eq!(gateway.outcomes("internal_error").await, 2);
+    assert_eq!(gateway.outcomes("completed").await, 1);
+    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "one two");
+    gateway.inner.shutdown().await;
+}

@@ -1,0 +1,67 @@
+//! TLS with rustls, over HTTP/1.1 and HTTP/2.
+
+use std::sync::Arc;
+
+use actix_web::http::Version;
+use rustls::pki_types::CertificateDer;
+
+use crate::client::native;
+use crate::gateway::{TestGateway, openai_model};
+use crate::upstream::{Step, Upstream, openai_answer, openai_token, sse_head};
+
+/// A gateway with a certificate of its own, and what a client must trust to reach it.
+async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = std::env::temp_dir().join(format!("tidegate-tls-{}", rand::random::<u64>()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let toml = format!(
+        "[server.tls]\ncertificate = {certificate:?}\nkey = {key:?}\n{}",
+        openai_model(upstream, "")
+    );
+    let gateway = TestGateway::start(&toml).await;
+    std::fs::remove_dir_all(folder).unwrap();
+    (gateway, made.cert.der().clone())
+}
+
+fn https_client(trusted: &CertificateDer<'static>, protocols: &[&[u8]]) -> awc::Client {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let mut config =
+        rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    let connector = awc::Connector::new().rustls_0_23(Arc::new(config));
+    awc::Client::builder().connector(connector).finish()
+}
+
+#[actix_web::test]
+async fn answers_stream_over_both_versions_of_http() {
+    let upstream = Upstream::start(|_| openai_answer(&["a", "b"])).await;
+    let (gateway, trusted) = start(&upstream).await;
+    let url = format!("https://localhost:{}/api/chat", gateway.address().port());
+    let cases: [(&[&[u8]], Version); 2] =
+        [(&[b"http/1.1"], Version::HTTP_11), (&[b"h2", b"http/1.1"], Version::HTTP_2)];
+    for (protocols, version) in cases {
+        let client = https_client(&trusted, protocols);
+        let mut answer = client.post(&url).send_json(&native("hi")).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+        let body = String::from_utf8(answer.body().await.unwrap().to_vec()).unwrap();
+        assert!(body.contains("\"content\":\"a\"") && body.contains("chat.completion.done"), "{body}");
+    }
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn an_http2_client_that_leaves_frees_its_stream() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let (gateway, trusted) = start(&upstream).await;
+    let url = format!("https://localhost:{}/api/chat", gateway.address().port());
+    let client = https_client(&trusted, &[b"h2"]);
+    let answer = client.post(&url).send_json(&native("hi")).await.unwrap();
+    assert_eq!(answer.version(), Version::HTTP_2);
+    drop((answer, client));
+    upstream.wait_for_aborts(1).await;
+    gateway.inner.shutdown().await;
+}

@@ -1,0 +1,365 @@
+//! A scripted upstream: answers each request with a list of steps, logs every request and every
+//! close.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+/// A test that waits longer than this has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the upstream does with one request.
+#[derive(Clone)]
+pub enum Step {
+    /// Writes bytes as they are.
+    Raw(Vec<u8>),
+    /// Writes one HTTP chunk.
+    Chunk(Vec<u8>),
+    /// Ends a chunked body properly.
+    EndOfBody,
+    /// Waits until the test opens the gate.
+    Gate(Gate),
+    /// Says nothing more until the peer closes.
+    Silence,
+    /// Closes the connection, at whatever point of the body it is.
+    Close,
+    /// Resets the connection.
+    Reset,
+}
+
+/// Something that the test opens when it is time.
+#[derive(Clone)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub fn new() -> Self {
+        Self(watch::channel(false).0)
+    }
+
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        let mut state = self.0.subscribe();
+        let _ = state.wait_for(|open| *open).await;
+    }
+}
+
+/// One request as the upstream saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    pub head: String,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut found = lines.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.trim().to_owned())
+    }
+}
+
+#[derive(Default)]
+struct Log {
+    chats: Vec<Seen>,
+    /// Chats whose answer was not yet over when the gateway closed the connection.
+    aborted: usize,
+    running: usize,
+    most_running: usize,
+    connections: usize,
+}
+
+struct Shared {
+    log: Mutex<Log>,
+    changed: Notify,
+    script: Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>,
+}
+
+/// The scripted upstream.
+#[derive(Clone)]
+pub struct Upstream {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+impl Upstream {
+    /// Starts an upstream that answers every chat request by `script`. `/v1/models`, `/health`
+    /// and `/api/tags` are answered by themselves.
+    pub async fn start(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(4096).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            log: Mutex::default(),
+            changed: Notify::new(),
+            script: Box::new(script),
+        });
+        actix_rt::spawn(accept(listener, Arc::clone(&shared)));
+        Self { port, shared }
+    }
+
+    pub fn openai_url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    pub fn ollama_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn chats(&self) -> Vec<Seen> {
+        self.shared.log.lock().unwrap().chats.clone()
+    }
+
+    pub fn most_running(&self) -> usize {
+        self.shared.log.lock().unwrap().most_running
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.log.lock().unwrap().connections
+    }
+
+    pub fn aborted(&self) -> usize {
+        self.shared.log.lock().unwrap().aborted
+    }
+
+    /// Waits until so many chat requests have arrived in all.
+    pub async fn wait_for_chats(&self, count: usize) {
+        self.wait_until(&format!("{count} chats"), |log| log.chats.len() >= count).await;
+    }
+
+    /// Waits until the gateway has closed so many connections in mid-answer.
+    pub async fn wait_for_aborts(&self, count: usize) {
+        self.wait_until(&format!("{count} aborts"), |log| log.aborted >= count).await;
+    }
+
+    async fn wait_until(&self, what: &str, holds: impl Fn(&Log) -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                if holds(&self.shared.log.lock().unwrap()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let done = timeout(PATIENCE, waiting).await;
+        assert!(done.is_ok(), "the upstream never saw {what}");
+    }
+}
+
+impl Shared {
+    fn note(&self, change: impl FnOnce(&mut Log)) {
+        change(&mut self.log.lock().unwrap());
+        self.changed.notify_waiters();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        socket.set_nodelay(true).unwrap();
+        shared.note(|log| log.connections += 1);
+        actix_rt::spawn(converse(socket, Arc::clone(&shared)));
+    }
+}
+
+async fn converse(mut socket: TcpStream, shared: Arc<Shared>) {
+    while let Some(seen) = read_request(&mut socket).await {
+        if let Some(listing) = probe_answer(&seen) {
+            if socket.write_all(&whole(200, "application/json", listing)).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let steps = (shared.script)(&seen);
+        shared.note(|log| {
+            log.chats.push(seen);
+            log.running += 1;
+            log.most_running = log.most_running.max(log.running);
+        });
+        let went_on = play(&mut socket, steps).await;
+        shared.note(|log| {
+            log.running -= 1;
+            log.aborted += usize::from(!went_on);
+        });
+        if !went_on {
+            return;
+        }
+    }
+}
+
+/// Plays the steps; `false` when the connection is over, by the peer's doing or by ours.
+async fn play(socket: &mut TcpStream, steps: Vec<Step>) -> bool {
+    for step in steps {
+        let went_well = match step {
+            Step::Raw(bytes) => socket.write_all(&bytes).await.is_ok(),
+            Step::Chunk(bytes) => socket.write_all(&chunk(&bytes)).await.is_ok(),
+            Step::EndOfBody => socket.write_all(b"0\r\n\r\n").await.is_ok(),
+            Step::Gate(gate) => unless_closed(socket, gate.pass()).await,
+            Step::Silence => unless_closed(socket, std::future::pending()).await,
+            Step::Close => false,
+            Step::Reset => {
+                socket2::SockRef::from(&*socket).set_linger(Some(Duration::ZERO)).unwrap();
+                false
+            }
+        };
+        if !went_well {
+            return false;
+        }
+    }
+    true
+}
+
+/// Waits for `event`; `false` when the peer closes first.
+async fn unless_closed(socket: &mut TcpStream, event: impl Future<Output = ()>) -> bool {
+    let mut byte = [0; 1];
+    tokio::select! {
+        () = event => true,
+        _ = socket.read(&mut byte) => false,
+    }
+}
+
+async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
+    let mut words = head.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut seen = Seen { method, path, head, body: String::new() };
+    let length = seen.header("content-length").map_or(0, |value| value.parse().unwrap());
+    while bytes.len() < head_end + length {
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+    seen.body = String::from_utf8(bytes[head_end..head_end + length].to_vec()).ok()?;
+    Some(seen)
+}
+
+fn probe_answer(seen: &Seen) -> Option<&'static str> {
+    match seen.path.as_str() {
+        "/v1/models" => Some(r#"{"object":"list","data":[{"id":"test","object":"model"}]}"#),
+        "/health" => Some("{}"),
+        "/api/tags" => Some(r#"{"models":[{"name":"test"}]}"#),
+        _ => None,
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+    framed.extend_from_slice(bytes);
+    framed.extend_from_slice(b"\r\n");
+    framed
+}
+
+/// A whole response with a body of known length.
+pub fn whole(status: u16, content_type: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} Test\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// A refusal with further header lines, each ending in CRLF.
+pub fn refusal(status: u16, headers: &str, body: &str) -> Vec<Step> {
+    let length = body.len();
+    vec![Step::Raw(
+        format!(
+            "HTTP/1.1 {status} Test\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes(),
+    )]
+}
+
+/// The head of an event stream.
+pub fn sse_head() -> Step {
+    Step::Raw(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec(),
+    )
+}
+
+/// The head of an NDJSON body.
+pub fn ndjson_head() -> Step {
+    Step::Raw(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec(),
+    )
+}
+
+/// One token as OpenAI's wire carries it.
+pub fn openai_token(text: &str) -> Step {
+    let data = serde_json::json!({
+        "id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1, "model": "test",
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}],
+    });
+    Step::Chunk(format!("data: {data}\n\n").into_bytes())
+}
+
+/// Finish reason, usage and end mark, and the end of the body.
+pub fn openai_end(prompt_tokens: u64, completion_tokens: u64) -> Vec<Step> {
+    let total = prompt_tokens + completion_tokens;
+    let base = r#""id":"chatcmpl-up","object":"chat.completion.chunk","created":1,"model":"test""#;
+    let frames = [
+        format!(r#"data: {{{base},"choices":[{{"index":0,"delta":{{}},"finish_reason":"stop"}}]}}"#),
+        format!(
+            r#"data: {{{base},"choices":[],"usage":{{"prompt_tokens":{prompt_tokens},"completion_tokens":{completion_tokens},"total_tokens":{total}}}}}"#
+        ),
+        "data: [DONE]".to_owned(),
+    ];
+    let mut steps: Vec<_> =
+        frames.iter().map(|frame| Step::Chunk(format!("{frame}\n\n").into_bytes())).collect();
+    steps.push(Step::EndOfBody);
+    steps
+}
+
+/// A whole streamed answer on OpenAI's wire.
+pub fn openai_answer(tokens: &[&str]) -> Vec<Step> {
+    let mut steps = vec![sse_head()];
+    steps.extend(tokens.iter().map(|token| openai_token(token)));
+    steps.extend(openai_end(7, tokens.len() as u64));
+    steps
+}
+
+/// One token as Ollama's wire carries it.
+pub fn ollama_token(text: &str) -> Step {
+    let line = serde_json::json!({
+        "model": "test", "created_at": "2026-01-01T00:00:00Z",
+        "message": {"role": "assistant", "content": text}, "done": false,
+    });
+    Step::Chunk(format!("{line}\n").into_bytes())
+}
+
+/// A whole streamed answer on Ollama's wire.
+pub fn ollama_answer(tokens: &[&str]) -> Vec<Step> {
+    let mut steps = vec![ndjson_head()];
+    steps.extend(tokens.iter().map(|token| ollama_token(token)));
+    let end = serde_json::json!({
+        "model": "test", "created_at": "2026-01-01T00:00:00Z",
+        "message": {"role": "assistant", "content": ""}, "done": true, "done_reason": "stop",
+        "total_duration": 5, "prompt_eval_count": 7, "eval_count": tokens.len(),
+    });
+    steps.push(Step::Chunk(format!("{end}\n").into_bytes()));
+    steps.push(Step::EndOfBody);
+    steps
+}
