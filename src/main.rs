@@ -1,5 +1,7 @@
 //! The command line: serve, check the configuration, ask a running gateway for its health.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command line speaks to people")]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;

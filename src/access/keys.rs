@@ -22,7 +22,8 @@ pub struct KeyRing {
 impl KeyRing {
     #[must_use]
     pub fn new(keys: &[ApiKey]) -> Self {
-        let identity = |key: &ApiKey| Identity { owner: key.name.as_str().into(), admin: key.admin };
+        let identity =
+            |key: &ApiKey| Identity { owner: key.name.as_str().into(), admin: key.admin };
         Self {
             keys: keys.iter().map(|key| (key.key.clone(), identity(key))).collect(),
             anonymous: Identity { owner: "anonymous".into(), admin: true },

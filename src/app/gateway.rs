@@ -85,7 +85,8 @@ impl Gateway {
 
     /// Asks every upstream once, all at the same time, and from then on at the interval.
     async fn start_probers(&mut self) {
-        let all: Vec<_> = self.parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
+        let all: Vec<_> =
+            self.parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
         let client = HttpClient::new(&all);
         let health = &self.parts.config.health;
         let probers: Vec<_> = self
@@ -131,7 +132,11 @@ impl Gateway {
             (true, None) => format!("{scheme}://{}{}", self.address, metrics.path),
         };
         let url = format!("{scheme}://{}", self.address);
-        tracing::info!(metrics = metrics_at, max_streams = server.max_streams, "listening on {url}");
+        tracing::info!(
+            metrics = metrics_at,
+            max_streams = server.max_streams,
+            "listening on {url}"
+        );
     }
 
     /// Where the gateway listens; the port is the real one when any was asked for.
@@ -180,7 +185,10 @@ impl Gateway {
     }
 }
 
-fn listen(address: SocketAddr, write_timeout: Duration) -> Result<std::net::TcpListener, StartError> {
+fn listen(
+    address: SocketAddr,
+    write_timeout: Duration,
+) -> Result<std::net::TcpListener, StartError> {
     server::bind(address, write_timeout).map_err(|source| StartError::Listen { address, source })
 }
 

@@ -121,9 +121,11 @@ impl Pump {
 
     /// Tells the stream and waits until it has room for more.
     async fn tell(&self, progress: Progress) -> Result<(), Failure> {
-        self.job.stream.send(progress).await.map_err(|_| {
-            Failure::new(ErrorKind::Internal, "the stream is gone")
-        })
+        self.job
+            .stream
+            .send(progress)
+            .await
+            .map_err(|_| Failure::new(ErrorKind::Internal, "the stream is gone"))
     }
 }
 

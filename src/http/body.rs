@@ -46,7 +46,8 @@ fn require_json(request: &HttpRequest) -> Result<(), Failure> {
     let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = given.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     let lower = essence.to_ascii_lowercase();
-    if lower == "application/json" || (lower.starts_with("application/") && lower.ends_with("+json"))
+    if lower == "application/json"
+        || (lower.starts_with("application/") && lower.ends_with("+json"))
     {
         return Ok(());
     }

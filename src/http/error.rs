@@ -96,10 +96,8 @@ pub fn failure_response<D: Dialect>(failure: &Failure) -> HttpResponse {
 /// 405 with the methods that would do.
 #[must_use]
 pub fn method_not_allowed<D: Dialect>(allowed: &'static str) -> HttpResponse {
-    let failure = Failure::new(
-        ErrorKind::MethodNotAllowed,
-        format!("this endpoint answers {allowed} only"),
-    );
+    let failure =
+        Failure::new(ErrorKind::MethodNotAllowed, format!("this endpoint answers {allowed} only"));
     let mut response = failure_response::<D>(&failure);
     let value = actix_web::http::header::HeaderValue::from_static(allowed);
     response.headers_mut().insert(ALLOW, value);

@@ -54,7 +54,9 @@ impl LiveAnswer {
     fn terminal(&mut self, closing: Closing) -> VecDeque<Frame> {
         self.note.ended(&closing);
         match closing.failure {
-            Some(failure) if closing.frames.is_empty() => self.last_words(closing.outcome, &failure),
+            Some(failure) if closing.frames.is_empty() => {
+                self.last_words(closing.outcome, &failure)
+            }
             _ => closing.frames.into(),
         }
     }

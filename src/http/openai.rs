@@ -23,13 +23,11 @@ impl Dialect for OpenAi {
     fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
         let id = format!("chatcmpl-{}", context.id);
         let model = context.model.to_owned();
-        match (request.stream, context.relay) {
-            (true, true) => Box::new(RelayEncoder::new()),
-            (true, false) => {
-                Box::new(ChunkEncoder::new(id, model, context.created, request.include_usage))
-            }
-            (false, _) => Box::new(WholeEncoder::new(id, model, context.created)),
+        if !request.stream {
+            return Box::new(WholeEncoder::new(id, model, context.created));
         }
+        let chunks = ChunkEncoder::new(id, model, context.created, request.include_usage);
+        if context.relay { Box::new(RelayEncoder::with_fallback(chunks)) } else { Box::new(chunks) }
     }
 
     fn error_body(failure: &Failure, status: u16) -> Vec<u8> {

@@ -52,8 +52,7 @@ pub async fn ready(models: Data<Models>, draining: Data<Draining>) -> HttpRespon
     let described = models.describe();
     let draining = draining.is_on();
     let ready = !draining && described.iter().any(|model| model.status == "reachable");
-    let mut response =
-        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(Readiness { ready, draining, models: described })
 }
 
@@ -65,9 +64,9 @@ pub async fn metrics(metrics: Data<Metrics>, directory: Data<Directory>) -> Http
         directory.list(&everybody).await.iter().map(|stream| stream.bytes_buffered).sum();
     metrics.buffered_bytes.set(i64::try_from(buffered).unwrap_or(i64::MAX));
     match metrics.render() {
-        Ok(text) => HttpResponse::Ok()
-            .content_type("text/plain; version=0.0.4; charset=utf-8")
-            .body(text),
+        Ok(text) => {
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+        }
         Err(error) => {
             tracing::error!(%error, "metrics could not be rendered");
             HttpResponse::InternalServerError().finish()

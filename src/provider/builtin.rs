@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::{self, StreamExt};
-use tidegate_protocol::{
-    Batch, ChatRequest, ErrorKind, Event, Failure, FinishReason, Role, Usage,
-};
+use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Event, Failure, FinishReason, Role, Usage};
 
 use super::{Answer, Call, Provider};
 

@@ -17,8 +17,8 @@ use actix_tls::connect::{
 use actix_web::dev::Service;
 use actix_web::http::Uri;
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use awc::{ClientRequest, ClientResponse};
 use awc::error::{ConnectError, SendRequestError};
+use awc::{ClientRequest, ClientResponse};
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use tidegate_protocol::{ErrorKind, Failure, StreamId, openai};
@@ -44,7 +44,9 @@ impl HttpClient {
     pub fn new(models: &[Model]) -> Self {
         let mut limits: HashMap<String, Duration> = HashMap::new();
         for model in models {
-            if let Some(authority) = model.base_url.parse::<Uri>().ok().as_ref().and_then(authority_of) {
+            if let Some(authority) =
+                model.base_url.parse::<Uri>().ok().as_ref().and_then(authority_of)
+            {
                 let limit = limits.entry(authority).or_default();
                 *limit = (*limit).max(model.timeouts.connect);
             }
@@ -193,9 +195,7 @@ impl Target {
 
     fn authorized(&self, request: ClientRequest) -> ClientRequest {
         match &self.api_key {
-            Some(key) => {
-                request.insert_header((AUTHORIZATION, format!("Bearer {}", key.expose())))
-            }
+            Some(key) => request.insert_header((AUTHORIZATION, format!("Bearer {}", key.expose()))),
             None => request,
         }
     }
@@ -255,9 +255,7 @@ fn send_failure(error: &SendRequestError) -> Failure {
         SendRequestError::Connect(ConnectError::Timeout) => {
             timed_out("the upstream did not accept a connection in time")
         }
-        SendRequestError::Connect(ConnectError::Io(io))
-            if io.kind() == io::ErrorKind::TimedOut =>
-        {
+        SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == io::ErrorKind::TimedOut => {
             timed_out("the upstream did not accept a connection in time")
         }
         SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_) => {

@@ -35,11 +35,7 @@ impl Registry {
         Self { cap, streams: HashMap::new(), draining: false, active }
     }
 
-    fn open(
-        &mut self,
-        spec: StreamSpec,
-        myself: &Addr<Self>,
-    ) -> Result<Subscription, Failure> {
+    fn open(&mut self, spec: StreamSpec, myself: &Addr<Self>) -> Result<Subscription, Failure> {
         if self.draining {
             return Err(Failure::new(ErrorKind::Draining, "the gateway is shutting down")
                 .retry_after(Some(1)));

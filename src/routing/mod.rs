@@ -59,7 +59,11 @@ impl Catalog {
         if model.model_type != ModelType::Chat {
             return Err(Failure::new(
                 ErrorKind::InvalidRequest,
-                format!("`{}` is a model of type {}, not chat", model.name, model.model_type.as_str()),
+                format!(
+                    "`{}` is a model of type {}, not chat",
+                    model.name,
+                    model.model_type.as_str()
+                ),
             ));
         }
         Ok(Route { index, model: Arc::clone(model) })

@@ -210,21 +210,21 @@ mod tests {
         Payload::Wire(Bytes::from_static(text.as_bytes()))
     }
 
-    fn next(subscription: &mut Subscription) -> Option<Option<Delivery>> {
-        subscription.next().now_or_never()
+    fn next(subscription: &mut Subscription) -> Poll<Option<Delivery>> {
+        subscription.next().now_or_never().map_or(Poll::Pending, Poll::Ready)
     }
 
     #[test]
     fn frames_come_numbered_in_order_and_the_end_last() {
         let (mut publisher, mut subscription) = subscription(100, CancellationToken::new());
-        assert!(next(&mut subscription).is_none());
+        assert!(next(&mut subscription).is_pending());
         publisher.publish([payload("a"), payload("b")]);
         publisher.close(Outcome::Completed, None, vec![payload("end")], 2);
-        let Some(Some(Delivery::Frames(frames))) = next(&mut subscription) else { panic!() };
+        let Poll::Ready(Some(Delivery::Frames(frames))) = next(&mut subscription) else { panic!() };
         assert_eq!(frames.iter().map(|frame| frame.number).collect::<Vec<_>>(), [1, 2]);
-        let Some(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
+        let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
         assert_eq!(closing.frames, [Frame { number: 3, payload: payload("end") }]);
-        assert_eq!(next(&mut subscription), Some(None));
+        assert_eq!(next(&mut subscription), Poll::Ready(None));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         publisher.publish([payload("d")]);
         assert!(publisher.room().now_or_never().is_none());
         assert_eq!(publisher.buffered(), 4);
-        drop(next(&mut subscription));
+        assert!(next(&mut subscription).is_ready());
         assert!(publisher.room().now_or_never().is_some());
     }
 
@@ -253,7 +253,7 @@ mod tests {
     fn a_publisher_that_dies_leaves_an_internal_error() {
         let (publisher, mut subscription) = subscription(1, CancellationToken::new());
         drop(publisher);
-        let Some(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
+        let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
         assert_eq!(closing.outcome, Outcome::InternalError);
         assert_eq!(closing.failure.unwrap().kind, ErrorKind::Internal);
     }

@@ -155,4 +155,3 @@ impl ModelMetrics {
         self.upstream_failures.with_label_values(&[&self.model, kind.code()]).inc();
     }
 }
-

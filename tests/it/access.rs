@@ -24,8 +24,7 @@ fn bearer(gateway: &TestGateway, key: &str) -> Client {
 #[actix_web::test]
 async fn without_a_known_key_nothing_but_probes_is_served() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
-    let gateway =
-        TestGateway::start(&format!("{}{}", openai_model(&upstream, ""), keys())).await;
+    let gateway = TestGateway::start(&format!("{}{}", openai_model(&upstream, ""), keys())).await;
     let strangers = [
         gateway.client.clone(),
         bearer(&gateway, "wrong"),
@@ -54,7 +53,8 @@ async fn without_a_known_key_nothing_but_probes_is_served() {
 
     let answer = bearer(&gateway, ALICE).post("/api/chat", &native("hi")).await;
     assert_eq!(answer.native_text(), "a");
-    let answer = gateway.client.with_header("x-api-key", BOB).post("/api/chat", &native("hi")).await;
+    let answer =
+        gateway.client.with_header("x-api-key", BOB).post("/api/chat", &native("hi")).await;
     assert_eq!(answer.native_text(), "a");
     let upstream_saw = upstream.chats().iter().map(|seen| seen.head.clone()).collect::<String>();
     assert!(!upstream_saw.contains("0123456789"), "a client's key stays here");
@@ -64,8 +64,7 @@ async fn without_a_known_key_nothing_but_probes_is_served() {
 #[actix_web::test]
 async fn streams_belong_to_their_key() {
     let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
-    let gateway =
-        TestGateway::start(&format!("{}{}", openai_model(&upstream, ""), keys())).await;
+    let gateway = TestGateway::start(&format!("{}{}", openai_model(&upstream, ""), keys())).await;
     let (alice, bob, admin) =
         (bearer(&gateway, ALICE), bearer(&gateway, BOB), bearer(&gateway, ADMIN));
     let mut live = alice.open("/api/chat", &native("hi")).await;

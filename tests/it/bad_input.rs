@@ -70,7 +70,10 @@ async fn openai_requests_that_break_a_rule() {
         let answer = gateway.client.post("/v1/chat/completions", &body).await;
         assert_eq!(answer.status, 400, "{body}");
         let error = answer.json()["error"].clone();
-        assert_eq!((&error["type"], &error["code"]), (&json!("invalid_request_error"), &json!("INVALID_REQUEST")));
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("invalid_request_error"), &json!("INVALID_REQUEST"))
+        );
     }
     unchanged(&gateway, &upstream).await;
     gateway.inner.shutdown().await;
@@ -79,11 +82,9 @@ async fn openai_requests_that_break_a_rule() {
 #[actix_web::test]
 async fn requests_that_are_not_even_json() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
-    let gateway = TestGateway::start_with_server(
-        "body_limit_bytes = 2000",
-        &openai_model(&upstream, ""),
-    )
-    .await;
+    let gateway =
+        TestGateway::start_with_server("body_limit_bytes = 2000", &openai_model(&upstream, ""))
+            .await;
     let client = &gateway.client;
     let post = |body: String| async move {
         let live = client.send("POST", "/api/chat", Some(&body)).await;
@@ -92,7 +93,11 @@ async fn requests_that_are_not_even_json() {
     let nested = format!("{{\"messages\":{}{}}}", "[".repeat(900), "]".repeat(900));
     for body in ["{", "", "[]", "null", "{\"messages\":[{\"role\":", &nested] {
         let answer = post(body.to_owned()).await;
-        assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("INVALID_REQUEST")), "{body}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (400, &json!("INVALID_REQUEST")),
+            "{body}"
+        );
     }
     let answer = post(native(&"x".repeat(3000)).to_string()).await;
     assert_eq!((answer.status, &answer.json()["error"]), (413, &json!("PAYLOAD_TOO_LARGE")));
@@ -116,11 +121,9 @@ async fn requests_that_are_not_even_json() {
 #[actix_web::test]
 async fn a_chunked_body_cannot_pass_the_limit() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
-    let gateway = TestGateway::start_with_server(
-        "body_limit_bytes = 2000",
-        &openai_model(&upstream, ""),
-    )
-    .await;
+    let gateway =
+        TestGateway::start_with_server("body_limit_bytes = 2000", &openai_model(&upstream, ""))
+            .await;
     let chunk = format!("{:x}\r\n{}\r\n", 1500, "x".repeat(1500));
     let request = format!(
         "POST /api/chat HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
@@ -134,11 +137,9 @@ async fn a_chunked_body_cannot_pass_the_limit() {
 #[actix_web::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
-    let gateway = TestGateway::start_with_server(
-        "body_timeout_seconds = 0.2",
-        &openai_model(&upstream, ""),
-    )
-    .await;
+    let gateway =
+        TestGateway::start_with_server("body_timeout_seconds = 0.2", &openai_model(&upstream, ""))
+            .await;
     let head = "POST /api/chat HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
     let mut live = gateway.client.send_raw(head.as_bytes()).await;
     live.read_head().await;

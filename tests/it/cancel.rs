@@ -166,11 +166,9 @@ async fn a_client_that_reads_nothing_slows_its_own_upstream_and_is_dropped() {
         steps
     })
     .await;
-    let gateway = TestGateway::start_with_server(
-        "write_timeout_seconds = 1",
-        &openai_model(&upstream, ""),
-    )
-    .await;
+    let gateway =
+        TestGateway::start_with_server("write_timeout_seconds = 1", &openai_model(&upstream, ""))
+            .await;
     let lazy = gateway.client.open("/v1/chat/completions", &openai("hi", true)).await;
     upstream.wait_for_aborts(1).await;
     gateway.wait_until_idle().await;

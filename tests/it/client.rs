@@ -47,14 +47,15 @@ impl Client {
 
     /// Sends a request and reads nothing.
     pub async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Live {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: gateway\r\n{}", self.headers);
-        if !self.headers.to_ascii_lowercase().contains("content-type:") && body.is_some() {
-            head.push_str("Content-Type: application/json\r\n");
-        }
-        if let Some(body) = body {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
-        let request = format!("{head}Connection: close\r\n\r\n{}", body.unwrap_or_default());
+        let typed = self.headers.to_ascii_lowercase().contains("content-type:");
+        let content_type = if typed { "" } else { "Content-Type: application/json\r\n" };
+        let content =
+            body.map(|body| format!("{content_type}Content-Length: {}\r\n\r\n{body}", body.len()));
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: gateway\r\n{}Connection: close\r\n{}",
+            self.headers,
+            content.as_deref().unwrap_or("\r\n"),
+        );
         self.send_raw(request.as_bytes()).await
     }
 
@@ -238,10 +239,13 @@ impl Response {
 
     /// The text of a native answer.
     pub fn native_text(&self) -> String {
-        let chunks = self.events().into_iter().filter(|event| {
-            event.name.as_deref() == Some("chat.completion.chunk")
-        });
-        chunks.map(|event| event.json()["content"].as_str().unwrap_or_default().to_owned()).collect()
+        let chunks = self
+            .events()
+            .into_iter()
+            .filter(|event| event.name.as_deref() == Some("chat.completion.chunk"));
+        chunks
+            .map(|event| event.json()["content"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// The text of an OpenAI answer.

@@ -54,14 +54,14 @@ async fn streams_that_finish_within_the_grace_are_whole() {
     assert_eq!(client.get("/health").await.status, 200, "it still lives");
 
     gate.open();
-    for (number, answer) in join_all(streams.into_iter().map(Live::whole)).await.iter().enumerate() {
+    for (number, answer) in join_all(streams.into_iter().map(Live::whole)).await.iter().enumerate()
+    {
         assert!(answer.proper_end);
-        match number % 2 {
-            0 => assert_eq!(answer.native_text(), "one two"),
-            _ => {
-                assert_eq!(answer.openai_text(), "one two");
-                assert_eq!(answer.events().last().unwrap().data, "[DONE]");
-            }
+        if number % 2 == 0 {
+            assert_eq!(answer.native_text(), "one two");
+        } else {
+            assert_eq!(answer.openai_text(), "one two");
+            assert_eq!(answer.events().last().unwrap().data, "[DONE]");
         }
     }
     shutdown.await.unwrap();
@@ -69,8 +69,7 @@ async fn streams_that_finish_within_the_grace_are_whole() {
 
 #[actix_web::test]
 async fn streams_that_outlast_the_grace_are_told() {
-    let upstream =
-        Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
     let gateway = TestGateway::start_with_server(
         "drain_grace_seconds = 0.1",
         &openai_model(&upstream, "max_concurrency = 100"),
@@ -78,15 +77,15 @@ async fn streams_that_outlast_the_grace_are_told() {
     .await;
     let streams = running(&gateway, 100).await;
     let shutdown = actix_rt::spawn(gateway.inner.shutdown());
-    for (number, answer) in join_all(streams.into_iter().map(Live::whole)).await.iter().enumerate() {
+    for (number, answer) in join_all(streams.into_iter().map(Live::whole)).await.iter().enumerate()
+    {
         assert!(answer.proper_end, "an end that is said, not a cut");
         let last = answer.events().last().unwrap().clone();
-        match number % 2 {
-            0 => {
-                assert_eq!(last.name.as_deref(), Some("error"));
-                assert_eq!(last.json()["code"], "DRAINED");
-            }
-            _ => assert_eq!(last.json()["error"]["code"], "DRAINED"),
+        if number % 2 == 0 {
+            assert_eq!(last.name.as_deref(), Some("error"));
+            assert_eq!(last.json()["code"], "DRAINED");
+        } else {
+            assert_eq!(last.json()["error"]["code"], "DRAINED");
         }
     }
     upstream.wait_for_aborts(100).await;

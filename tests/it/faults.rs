@@ -5,9 +5,7 @@ use serde_json::json;
 
 use crate::client::{native, native_whole, openai};
 use crate::gateway::{TestGateway, ollama_model, openai_model};
-use crate::upstream::{
-    Step, Upstream, ndjson_head, ollama_token, openai_token, refusal, sse_head,
-};
+use crate::upstream::{Step, Upstream, ndjson_head, ollama_token, openai_token, refusal, sse_head};
 
 async fn first_byte_case(steps: Vec<Step>, status: u16, code: &str, outcome: &str) {
     let upstream = Upstream::start(move |_| steps.clone()).await;
@@ -50,8 +48,7 @@ async fn broken_answers_before_the_first_byte_are_bad_gateways() {
 #[actix_web::test]
 async fn a_refusals_message_and_retry_after_reach_the_client() {
     let body = r#"{"error":{"message":"context is 4096 tokens","code":400}}"#;
-    let upstream =
-        Upstream::start(move |_| refusal(429, "Retry-After: 7\r\n", body)).await;
+    let upstream = Upstream::start(move |_| refusal(429, "Retry-After: 7\r\n", body)).await;
     let gateway = TestGateway::before(&upstream).await;
     let answer = gateway.client.post("/api/chat", &native("hi")).await;
     assert_eq!(answer.header("retry-after"), Some("7"));
@@ -66,7 +63,10 @@ async fn nobody_listening_is_unreachable() {
     let gateway = TestGateway::start(&toml).await;
     let answer = gateway.client.post("/api/chat", &native("hi")).await;
     assert_eq!((answer.status, &answer.json()["error"]), (502, &json!("UPSTREAM_UNREACHABLE")));
-    assert!(!answer.text().contains("127.0.0.1"), "an upstream's address is not the client's affair");
+    assert!(
+        !answer.text().contains("127.0.0.1"),
+        "an upstream's address is not the client's affair"
+    );
     assert_eq!(gateway.client.get("/ready").await.status, 503);
     gateway.inner.shutdown().await;
 }
@@ -168,7 +168,10 @@ async fn ollamas_error_line_ends_the_answer_honestly() {
     let answer = gateway.client.post("/api/chat", &native("hi")).await;
     assert_eq!(answer.native_text(), "one");
     let last = answer.events().pop().unwrap();
-    assert_eq!((last.name.as_deref(), &last.json()["code"]), (Some("error"), &json!("UPSTREAM_ERROR")));
+    assert_eq!(
+        (last.name.as_deref(), &last.json()["code"]),
+        (Some("error"), &json!("UPSTREAM_ERROR"))
+    );
     gateway.inner.shutdown().await;
 }
 

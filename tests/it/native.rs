@@ -25,7 +25,10 @@ async fn streams_every_token(gateway: &TestGateway, upstream: &Upstream) {
     assert_eq!(contents, TOKENS);
     for chunk in chunks {
         assert_eq!(chunk.name.as_deref(), Some("chat.completion.chunk"));
-        assert_eq!((&chunk.json()["model"], &chunk.json()["done"]), (&json!("test"), &json!(false)));
+        assert_eq!(
+            (&chunk.json()["model"], &chunk.json()["done"]),
+            (&json!("test"), &json!(false))
+        );
     }
     assert_eq!(done.name.as_deref(), Some("chat.completion.done"));
     let done = done.json();
@@ -77,8 +80,7 @@ async fn from_an_ollama_upstream() {
 #[actix_web::test]
 async fn a_connection_to_the_upstream_is_used_again() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
-    let gateway =
-        TestGateway::start_with_server("", &openai_model(&upstream, "")).await;
+    let gateway = TestGateway::start_with_server("", &openai_model(&upstream, "")).await;
     let before = upstream.connections();
     for _ in 0..10 {
         gateway.client.post("/api/chat", &native("hi")).await;
@@ -155,7 +157,8 @@ async fn a_clients_own_request_id_is_echoed_and_not_used_as_the_streams() {
 
 #[actix_web::test]
 async fn the_builtin_model_serves_and_says_what_it_is() {
-    let gateway = TestGateway::start("[[models]]\nname = \"builtin\"\nprovider = \"builtin\"").await;
+    let gateway =
+        TestGateway::start("[[models]]\nname = \"builtin\"\nprovider = \"builtin\"").await;
     let answer = gateway.client.post("/api/chat", &native("count to 3")).await;
     assert_eq!(answer.native_text(), "1 2 3 ");
     let answer = gateway.client.post("/api/chat", &native_whole("hello")).await;

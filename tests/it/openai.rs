@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::client::{Response, openai};
 use crate::gateway::{TestGateway, ollama_model};
-use crate::upstream::{Step, Upstream, ollama_answer, openai_answer, openai_end, openai_token, sse_head, whole};
+use crate::upstream::{
+    Step, Upstream, ollama_answer, openai_answer, openai_end, openai_token, sse_head, whole,
+};
 
 const TOKENS: [&str; 3] = ["a", " b", "\n\nc ü"];
 
@@ -58,8 +60,7 @@ async fn usage_comes_to_those_who_ask() {
 #[actix_web::test]
 async fn an_unstreamed_answer_is_relayed_byte_for_byte() {
     const BODY: &str = r#"{"id":"x", "object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3},"timings":{"odd":1}}"#;
-    let upstream =
-        Upstream::start(|_| vec![Step::Raw(whole(200, "application/json", BODY))]).await;
+    let upstream = Upstream::start(|_| vec![Step::Raw(whole(200, "application/json", BODY))]).await;
     let gateway = TestGateway::before(&upstream).await;
     let answer = gateway.client.post("/v1/chat/completions", &openai("hi", false)).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, BODY));
@@ -80,7 +81,10 @@ async fn an_ollama_upstream_is_translated() {
     assert_eq!(events.last().unwrap().data, "[DONE]");
     let first = events[0].json();
     assert_eq!(first["object"], "chat.completion.chunk");
-    assert_eq!((&first["model"], &first["choices"][0]["delta"]["role"]), (&json!("test"), &json!("assistant")));
+    assert_eq!(
+        (&first["model"], &first["choices"][0]["delta"]["role"]),
+        (&json!("test"), &json!("assistant"))
+    );
     let finishes: Vec<_> = events
         .iter()
         .filter(|event| event.data != "[DONE]")
@@ -89,12 +93,15 @@ async fn an_ollama_upstream_is_translated() {
         .collect();
     assert_eq!(finishes, ["stop"]);
     let usage = json!({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10});
-    assert_eq!(usage_frames(&answer), [usage.clone()]);
+    assert_eq!(usage_frames(&answer), std::slice::from_ref(&usage));
 
     let answer = gateway.client.post("/v1/chat/completions", &openai("hi", false)).await.json();
     assert_eq!(answer["object"], "chat.completion");
     assert_eq!(answer["choices"][0]["message"]["content"], TOKENS.concat());
-    assert_eq!((&answer["choices"][0]["finish_reason"], &answer["usage"]), (&json!("stop"), &usage));
+    assert_eq!(
+        (&answer["choices"][0]["finish_reason"], &answer["usage"]),
+        (&json!("stop"), &usage)
+    );
     gateway.inner.shutdown().await;
 }
 
@@ -130,7 +137,10 @@ async fn models_and_errors_have_openais_shape() {
     let gateway = TestGateway::before(&upstream).await;
     let list = gateway.client.get("/v1/models").await.json();
     assert_eq!(list["object"], "list");
-    assert_eq!((&list["data"][0]["id"], &list["data"][0]["object"]), (&json!("test"), &json!("model")));
+    assert_eq!(
+        (&list["data"][0]["id"], &list["data"][0]["object"]),
+        (&json!("test"), &json!("model"))
+    );
 
     let mut body = openai("hi", true);
     body["model"] = json!("gpt-none");
@@ -141,7 +151,10 @@ async fn models_and_errors_have_openais_shape() {
     assert!(error["message"].as_str().unwrap().contains("test"), "lists what there is: {error}");
     assert!(error["type"].is_string());
     let nowhere = gateway.client.get("/v1/nowhere").await;
-    assert_eq!((nowhere.status, nowhere.json()["error"]["code"].clone()), (404, json!("NOT_FOUND")));
+    assert_eq!(
+        (nowhere.status, nowhere.json()["error"]["code"].clone()),
+        (404, json!("NOT_FOUND"))
+    );
     assert!(upstream.chats().is_empty());
     gateway.inner.shutdown().await;
 }

@@ -20,7 +20,10 @@ async fn the_list_shows_each_live_stream() {
 
     let list = gateway.client.get("/api/chat/streams").await.json();
     assert_eq!(list["activeCount"], 2);
-    assert_eq!((&list["stats"]["streaming"], &list["stats"]["maxStreams"]), (&json!(2), &json!(1000)));
+    assert_eq!(
+        (&list["stats"]["streaming"], &list["stats"]["maxStreams"]),
+        (&json!(2), &json!(1000))
+    );
     let streams = list["streams"].as_array().unwrap();
     let ids: Vec<_> = streams.iter().map(|stream| stream["requestId"].clone()).collect();
     assert_eq!(ids, [first.id(), second.id()], "oldest first");
@@ -60,8 +63,7 @@ async fn readiness_names_the_models() {
 #[actix_web::test]
 async fn metrics_can_have_a_listener_of_their_own() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
-    let toml =
-        format!("{}[metrics]\nlisten = \"127.0.0.1:0\"\n", openai_model(&upstream, ""));
+    let toml = format!("{}[metrics]\nlisten = \"127.0.0.1:0\"\n", openai_model(&upstream, ""));
     let gateway = TestGateway::start(&toml).await;
     assert_eq!(gateway.client.get("/metrics").await.status, 404);
     let apart = crate::client::Client::new(gateway.inner.metrics_address().unwrap());
@@ -85,7 +87,12 @@ async fn labels_never_come_from_a_client() {
     }
     let text = gateway.client.get("/metrics").await.text();
     assert!(!text.to_lowercase().contains("canary"), "{text}");
-    assert!(text.contains("http_requests_total{method=\"DELETE\",path=\"/api/chat/{id}\",status_code=\"404\"} 50"), "{text}");
+    assert!(
+        text.contains(
+            "http_requests_total{method=\"DELETE\",path=\"/api/chat/{id}\",status_code=\"404\"} 50"
+        ),
+        "{text}"
+    );
     gateway.inner.shutdown().await;
 }
 

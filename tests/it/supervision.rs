@@ -22,8 +22,7 @@ async fn a_stream_that_panics_frees_its_slot_tells_its_client_and_harms_no_other
     let gateway =
         TestGateway::start_with_server("max_streams = 3", &openai_model(&upstream, "")).await;
     let mut native_one = gateway.client.open("/api/chat", &native("hi")).await;
-    let mut openai_one =
-        gateway.client.open("/v1/chat/completions", &openai("hi", true)).await;
+    let mut openai_one = gateway.client.open("/v1/chat/completions", &openai("hi", true)).await;
     let mut bystander = gateway.client.open("/api/chat", &native("hi")).await;
     for live in [&mut native_one, &mut openai_one, &mut bystander] {
         live.read_until("one").await;
@@ -36,7 +35,10 @@ async fn a_stream_that_panics_frees_its_slot_tells_its_client_and_harms_no_other
     let told = native_one.whole().await;
     assert!(told.proper_end);
     let last = told.events().last().unwrap().clone();
-    assert_eq!((last.name.as_deref(), &last.json()["code"]), (Some("error"), &"INTERNAL_ERROR".into()));
+    assert_eq!(
+        (last.name.as_deref(), &last.json()["code"]),
+        (Some("error"), &"INTERNAL_ERROR".into())
+    );
     let told = openai_one.whole().await;
     assert_eq!(told.events().last().unwrap().json()["error"]["code"], "INTERNAL_ERROR");
     upstream.wait_for_aborts(2).await;

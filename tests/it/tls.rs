@@ -18,7 +18,9 @@ async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>) {
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let toml = format!(
-        "[server.tls]\ncertificate = {certificate:?}\nkey = {key:?}\n{}",
+        "[server.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n{}",
+        certificate.display(),
+        key.display(),
         openai_model(upstream, "")
     );
     let gateway = TestGateway::start(&toml).await;
@@ -48,7 +50,10 @@ async fn answers_stream_over_both_versions_of_http() {
         let mut answer = client.post(&url).send_json(&native("hi")).await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
         let body = String::from_utf8(answer.body().await.unwrap().to_vec()).unwrap();
-        assert!(body.contains("\"content\":\"a\"") && body.contains("chat.completion.done"), "{body}");
+        assert!(
+            body.contains("\"content\":\"a\"") && body.contains("chat.completion.done"),
+            "{body}"
+        );
     }
     gateway.inner.shutdown().await;
 }

@@ -53,7 +53,6 @@ impl Gate {
 /// One request as the upstream saw it.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    pub method: String,
     pub path: String,
     pub head: String,
     pub body: String,
@@ -81,10 +80,12 @@ struct Log {
     connections: usize,
 }
 
+type Script = Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>;
+
 struct Shared {
     log: Mutex<Log>,
     changed: Notify,
-    script: Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>,
+    script: Script,
 }
 
 /// The scripted upstream.
@@ -97,6 +98,7 @@ pub struct Upstream {
 impl Upstream {
     /// Starts an upstream that answers every chat request by `script`. `/v1/models`, `/health`
     /// and `/api/tags` are answered by themselves.
+    #[allow(clippy::unused_async, reason = "must run within the actix system")]
     pub async fn start(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -243,8 +245,8 @@ async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
     let mut words = head.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut seen = Seen { method, path, head, body: String::new() };
+    let path = words.nth(1)?.to_owned();
+    let mut seen = Seen { path, head, body: String::new() };
     let length = seen.header("content-length").map_or(0, |value| value.parse().unwrap());
     while bytes.len() < head_end + length {
         if socket.read_buf(&mut bytes).await.ok()? == 0 {
@@ -321,7 +323,9 @@ pub fn openai_end(prompt_tokens: u64, completion_tokens: u64) -> Vec<Step> {
     let total = prompt_tokens + completion_tokens;
     let base = r#""id":"chatcmpl-up","object":"chat.completion.chunk","created":1,"model":"test""#;
     let frames = [
-        format!(r#"data: {{{base},"choices":[{{"index":0,"delta":{{}},"finish_reason":"stop"}}]}}"#),
+        format!(
+            r#"data: {{{base},"choices":[{{"index":0,"delta":{{}},"finish_reason":"stop"}}]}}"#
+        ),
         format!(
             r#"data: {{{base},"choices":[],"usage":{{"prompt_tokens":{prompt_tokens},"completion_tokens":{completion_tokens},"total_tokens":{total}}}}}"#
         ),

@@ -1,5 +1,6 @@
 //! Checking a request field by field, so that a client is told of every fault at once.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -64,22 +65,30 @@ pub(crate) fn decode_body(body: &[u8]) -> Result<Object, Failure> {
     })
 }
 
+/// More faults than this are counted, not listed: a hostile body could hold a million.
+const LISTED: usize = 64;
+
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<FieldFault>);
+pub(crate) struct Faults {
+    listed: Vec<FieldFault>,
+    unlisted: usize,
+}
 
 impl Faults {
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldFault { field: field.into(), message: message.into() });
+        if self.listed.len() < LISTED {
+            self.listed.push(FieldFault { field: field.into(), message: message.into() });
+        } else {
+            self.unlisted += 1;
+        }
     }
 
     /// Keys that come twice: servers differ in which of the two they believe.
     pub fn duplicates(&mut self, path: &str, object: &Object) {
-        for (index, name) in object.names().enumerate() {
-            let is_second = object.names().take(index).filter(|known| *known == name).count() == 1;
-            if is_second {
-                self.add(join(path, name), "appears more than once");
-            }
+        let mut known = HashSet::with_capacity(object.0.len());
+        for name in object.names().filter(|name| !known.insert(*name)) {
+            self.add(join(path, name), "appears more than once");
         }
     }
 
@@ -183,11 +192,15 @@ impl Faults {
     /// # Errors
     /// With every fault, when there is one.
     pub fn into_result(self) -> Result<(), Failure> {
-        if self.0.is_empty() { Ok(()) } else { Err(Failure::invalid(self.0)) }
+        if self.listed.is_empty() { Ok(()) } else { Err(Failure::invalid(self.into_vec())) }
     }
 
-    pub fn into_vec(self) -> Vec<FieldFault> {
-        self.0
+    pub fn into_vec(mut self) -> Vec<FieldFault> {
+        if self.unlisted > 0 {
+            let message = format!("{} more faults are not listed", self.unlisted);
+            self.listed.push(FieldFault { field: "(body)".to_owned(), message });
+        }
+        self.listed
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::usage::WireUsage;
 use crate::codec::{Batch, Encoder, End, Payload};
-use crate::event::{Event, ToolCallDelta};
+use crate::event::{Event, FinishReason, ToolCallDelta};
 use crate::openai::errors::unexplained;
 use crate::outcome::Outcome;
 
@@ -27,7 +27,7 @@ impl EventEncoder {
             total_duration: end.duration_ns,
             eval_count: end.usage.map_or(end.chunks, |usage| usage.completion_tokens),
             done: true,
-            finish_reason: end.finish.as_ref().map(|reason| reason.as_str()),
+            finish_reason: end.finish.as_ref().map(FinishReason::as_str),
             usage,
         };
         event("chat.completion.done", &done)
@@ -96,6 +96,7 @@ impl<'a> Chunk<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 struct Done<'a> {
     model: &'a str,
     /// Nanoseconds.

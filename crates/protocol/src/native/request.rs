@@ -108,6 +108,10 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let fold = |name: &str| -> Vec<char> {
         name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
+    // No slip is that long, and the work grows with the length.
+    if name.len() > 32 {
+        return None;
+    }
     let name = fold(name);
     let distances = known.iter().map(|known| (distance(&name, &fold(known)), *known));
     let (least, near) = distances.min()?;
@@ -116,10 +120,6 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// How many characters must be changed, put in or taken out (Levenshtein).
 fn distance(left: &[char], right: &[char]) -> usize {
-    // No slip is that long, and the work grows with the product of both.
-    if left.len() > 64 {
-        return usize::MAX;
-    }
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (so_far, a) in left.iter().enumerate() {
         let mut diagonal = so_far;

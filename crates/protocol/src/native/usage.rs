@@ -6,6 +6,7 @@ use crate::event::Usage;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct WireUsage {
     prompt_tokens: u64,
     completion_tokens: u64,

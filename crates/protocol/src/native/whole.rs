@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::usage::WireUsage;
 use crate::codec::{Batch, Encoder, End, Payload};
 use crate::collect::Collected;
+use crate::event::FinishReason;
 use crate::outcome::Outcome;
 use crate::request::ToolCall;
 
@@ -46,7 +47,7 @@ impl Encoder for WholeEncoder {
             content: &self.collected.content,
             reasoning: Some(reasoning).filter(|text| !text.is_empty()),
             tool_calls: self.collected.calls().map(WireCall::from).collect(),
-            finish_reason: end.finish.as_ref().map(|reason| reason.as_str()),
+            finish_reason: end.finish.as_ref().map(FinishReason::as_str),
             usage: end.usage.map(WireUsage::from),
         };
         // Strings and numbers only: there is nothing that could fail.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Failure;
 use crate::fields::Faults;
+use crate::openai::Original;
 use crate::request::{ChatRequest, Message, Role, Sampling, ToolCall};
 
 /// Builds the body; the answer is always streamed.
@@ -19,7 +20,7 @@ use crate::request::{ChatRequest, Message, Role, Sampling, ToolCall};
 /// said to Ollama.
 pub fn encode_request(request: &ChatRequest, upstream_model: &str) -> Result<Vec<u8>, Failure> {
     let mut faults = Faults::default();
-    for fault in request.original.iter().flat_map(|original| original.untranslatable()) {
+    for fault in request.original.iter().flat_map(Original::untranslatable) {
         faults.add(fault.field.as_str(), fault.message.as_str());
     }
     let tool_names = tool_names(&request.messages);

@@ -22,14 +22,15 @@ pub struct ChunkEncoder {
 
 impl ChunkEncoder {
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "as the other encoders take them")]
     pub fn new(id: String, model: String, created_unix: u64, include_usage: bool) -> Self {
         let mut chunks = ChunkWriter::new(&id, &model, created_unix);
         chunks.names_usage = include_usage;
         Self { chunks, include_usage, begun: false, finished: false }
     }
 
-    fn write(&mut self, event: Event, out: &mut Vec<u8>) {
-        let delta = match &event {
+    fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let delta = match event {
             Event::Text(text) => Delta { content: Some(text), ..Delta::default() },
             Event::Reasoning(text) => Delta { reasoning_content: Some(text), ..Delta::default() },
             Event::ToolCall(call) => Delta { tool_calls: Some([call.into()]), ..Delta::default() },
@@ -61,7 +62,7 @@ impl ChunkEncoder {
 impl Encoder for ChunkEncoder {
     fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>) {
         let mut frames = Vec::new();
-        for event in batch.events {
+        for event in &batch.events {
             self.write(event, &mut frames);
         }
         if !frames.is_empty() {
@@ -189,6 +190,7 @@ impl<'a> From<&'a ToolCallDelta> for CallDelta<'a> {
 
 /// Token counts in OpenAI's words.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct WireUsage {
     prompt_tokens: u64,
     completion_tokens: u64,

@@ -108,13 +108,11 @@ pub(crate) fn decode_error_value(value: &RawValue) -> Failure {
 /// The data of an `event: error` frame, whatever its shape, as a failure.
 pub(crate) fn decode_error_event(data: &str) -> Failure {
     let known: Option<UpstreamError<'_>> = serde_json::from_str(data).ok();
-    match known.and_then(|known| known.error) {
-        Some(error) => decode_error_value(error),
-        None => {
-            let message = message_in(data).unwrap_or_else(|| UNWORDED.to_owned());
-            Failure::new(ErrorKind::UpstreamError, message)
-        }
+    if let Some(error) = known.and_then(|known| known.error) {
+        return decode_error_value(error);
     }
+    let message = message_in(data).unwrap_or_else(|| UNWORDED.to_owned());
+    Failure::new(ErrorKind::UpstreamError, message)
 }
 
 fn kind_of(status: u16) -> ErrorKind {
@@ -134,19 +132,18 @@ fn message_in(body: &str) -> Option<String> {
 
 /// The message of an error that is a string, or an object with a message.
 fn text_of(value: &RawValue) -> Option<String> {
-    let text: String = match serde_json::from_str(value.get()) {
-        Ok(text) => text,
-        Err(_) => {
-            let object: UpstreamErrorObject<'_> = serde_json::from_str(value.get()).ok()?;
-            serde_json::from_str(object.message?.get()).ok()?
-        }
+    let message = if value.get().starts_with('{') {
+        serde_json::from_str::<UpstreamErrorObject<'_>>(value.get()).ok()?.message?
+    } else {
+        value
     };
+    let text: String = serde_json::from_str(message.get()).ok()?;
     let text = bounded(&text);
     (!text.is_empty()).then_some(text)
 }
 
 /// Fit for a log line and a client: one line, of bounded length.
-pub(crate) fn bounded(text: &str) -> String {
+fn bounded(text: &str) -> String {
     let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
     let printable = text.trim().chars().map(blank).filter(|c| !c.is_control());
     printable.take(MESSAGE_CHARS).collect()

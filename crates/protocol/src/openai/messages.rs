@@ -7,6 +7,8 @@ use crate::request::{Message, Role, ToolCall};
 
 const ROLES: &str = "one of \"system\", \"developer\", \"user\", \"assistant\", \"tool\"";
 const CONTENT: &str = "a string or a list of parts";
+const IMAGE: &str = "an object: {\"url\": a string}";
+const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": a string}";
 
 pub(super) fn decode(
     fields: &Object,
@@ -83,7 +85,6 @@ impl MessageReader<'_> {
     }
 
     fn image(&mut self, path: &str, part: &Object) -> Option<String> {
-        const IMAGE: &str = "an object: {\"url\": a string}";
         let value = self.faults.required(path, part, "image_url", IMAGE)?;
         let path = join(path, "image_url");
         let image: Object = self.faults.read(&path, value, IMAGE)?;
@@ -105,7 +106,6 @@ impl MessageReader<'_> {
             return None;
         }
         let id = call.get("id").and_then(|id| self.faults.string(&join(path, "id"), id));
-        const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": a string}";
         let function = self.faults.required(path, call, "function", FUNCTION)?;
         let path = join(path, "function");
         let function: Object = self.faults.read(&path, function, FUNCTION)?;

@@ -7,6 +7,7 @@ use super::chunks::WireUsage;
 use super::encode::WireToolCall;
 use crate::codec::{Batch, Encoder, End, Payload};
 use crate::collect::Collected;
+use crate::event::FinishReason;
 use crate::outcome::Outcome;
 
 /// Collects an answer and writes it as one `chat.completion`. A relayed body goes out as it came.
@@ -37,7 +38,7 @@ impl WholeEncoder {
             reasoning_content: Some(reasoning.as_str()).filter(|text| !text.is_empty()),
             tool_calls,
         };
-        let finish_reason = end.finish.as_ref().map_or("stop", |reason| reason.as_str());
+        let finish_reason = end.finish.as_ref().map_or("stop", FinishReason::as_str);
         let completion = Completion {
             id: &self.id,
             object: "chat.completion",

@@ -1,0 +1,15 @@
+//! The wire formats, held against captures of real servers and against every way to cut them.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+mod chunks;
+mod decoders;
+mod errors;
+mod golden;
+mod native;
+mod ndjson;
+mod ollama;
+mod relay;
+mod requests;
+mod splits;
+mod sse;
+mod support;

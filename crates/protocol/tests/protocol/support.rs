@@ -1,0 +1,153 @@
+//! What the tests share: captures, cuts, and runs of decoders and encoders.
+
+use bytes::Bytes;
+use tidegate_protocol::{
+    Batch, Decoder, Encoder, End, Event, Failure, FinishReason, Outcome, Payload, Usage,
+};
+
+macro_rules! capture {
+    ($name:literal) => {
+        include_bytes!(concat!("../wire/", $name)).as_slice()
+    };
+}
+
+/// The captures of OpenAI streams, by name.
+pub const STREAMS: [(&str, &[u8]); 7] = [
+    ("llama-killed", capture!("llama-killed.sse")),
+    ("llama-length", capture!("llama-length.sse")),
+    ("llama-usage", capture!("llama-usage.sse")),
+    ("vllm-continuous-usage", capture!("vllm-continuous-usage.sse")),
+    ("vllm-tools", capture!("vllm-tools.sse")),
+    ("vllm-usage", capture!("vllm-usage.sse")),
+    ("odd", capture!("odd.sse")),
+];
+
+/// A capture of an OpenAI stream by name.
+pub fn stream(name: &str) -> &'static [u8] {
+    STREAMS.iter().find(|(known, _)| *known == name).expect(name).1
+}
+
+pub const OLLAMA_CHAT: &[u8] = capture!("ollama-chat.ndjson");
+pub const OLLAMA_KILLED: &[u8] = capture!("ollama-runner-killed.ndjson");
+pub const LLAMA_WHOLE: &[u8] = capture!("llama-whole.json");
+pub const VLLM_WHOLE: &[u8] = capture!("vllm-whole.json");
+pub const VLLM_MODELS: &[u8] = capture!("vllm-models.json");
+pub const VLLM_TOO_LONG: &[u8] = capture!("vllm-error-too-long.json");
+pub const VLLM_BAD_TYPE: &[u8] = capture!("vllm-error-bad-type.json");
+
+/// More than any frame of the captures.
+pub const ROOM: usize = 64 * 1024;
+
+/// Cuts `input` at `places`, which need not be in order.
+pub fn cut(input: &[u8], places: &[usize]) -> Vec<Bytes> {
+    let mut places: Vec<_> = places.iter().map(|place| place % (input.len() + 1)).collect();
+    places.sort_unstable();
+    let mut reads = Vec::new();
+    let mut begin = 0;
+    for end in places.into_iter().chain([input.len()]) {
+        reads.push(Bytes::copy_from_slice(&input[begin..end]));
+        begin = end;
+    }
+    reads
+}
+
+/// `text` with its line ends written as `line_end`.
+pub fn with_line_ends(text: &[u8], line_end: &str) -> Vec<u8> {
+    std::str::from_utf8(text).unwrap().replace('\n', line_end).into_bytes()
+}
+
+/// All that a decoder gave, from the first read to the end.
+#[derive(Debug, Default, PartialEq)]
+pub struct Seen {
+    pub frames: String,
+    pub events: Vec<Event>,
+    pub chunks: u32,
+}
+
+impl Seen {
+    fn add(&mut self, result: Result<Batch, Failure>) {
+        match result {
+            Ok(batch) => {
+                for frame in batch.frames {
+                    self.frames.push_str(std::str::from_utf8(&frame).expect("UTF-8"));
+                }
+                self.events.extend(batch.events);
+                self.chunks += batch.chunks;
+            }
+            // Whether a failure comes as a result or as an event depends on what came before it
+            // in the same read.
+            Err(failure) => self.events.push(Event::Error(failure)),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        let text = |event: &Event| match event {
+            Event::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(text).collect()
+    }
+}
+
+/// Runs a decoder over `reads` and the end of the body.
+pub fn run(mut decoder: impl Decoder, reads: &[Bytes]) -> Seen {
+    let mut seen = Seen::default();
+    for read in reads {
+        let result = decoder.decode(read.clone());
+        let failed = result.is_err();
+        seen.add(result);
+        if failed {
+            return seen;
+        }
+    }
+    seen.add(decoder.finish());
+    seen
+}
+
+pub fn run_whole(decoder: impl Decoder, input: &[u8]) -> Seen {
+    run(decoder, &[Bytes::copy_from_slice(input)])
+}
+
+pub fn text(text: &str) -> Event {
+    Event::Text(text.to_owned())
+}
+
+pub fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
+    Usage { prompt_tokens, completion_tokens }
+}
+
+pub fn completed(finish: Option<FinishReason>, usage: Option<Usage>) -> End<'static> {
+    End {
+        outcome: Outcome::Completed,
+        failure: None,
+        finish,
+        usage,
+        chunks: 3,
+        duration_ns: 1_500_000,
+    }
+}
+
+pub fn failed(failure: &Failure) -> End<'_> {
+    let outcome = failure.kind.outcome();
+    End { outcome, failure: Some(failure), ..completed(None, None) }
+}
+
+/// Runs an encoder over one batch for each of `events`, and its end.
+pub fn encode(encoder: &mut impl Encoder, events: &[Event], end: &End<'_>) -> Vec<Payload> {
+    let mut out = Vec::new();
+    for event in events {
+        let batch = Batch { events: vec![event.clone()], chunks: 1, ..Batch::default() };
+        encoder.encode(batch, &mut out);
+    }
+    encoder.end(end, &mut out);
+    out
+}
+
+/// The bytes of payloads that are all of the wire kind.
+pub fn wire(payloads: &[Payload]) -> String {
+    let bytes = payloads.iter().map(|payload| match payload {
+        Payload::Wire(bytes) => std::str::from_utf8(bytes).expect("UTF-8"),
+        Payload::Event { .. } => panic!("an event where wire bytes were expected"),
+    });
+    bytes.collect()
+}
