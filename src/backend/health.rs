@@ -73,7 +73,7 @@ impl Prober {
         let asked = timeout(self.timeout, self.provider.probe()).await;
         let found = match asked {
             // A refusal is an answer too: not every server lists its models.
-            Ok(Ok(_) | Err(Failure { kind: ErrorKind::UpstreamRejected, .. })) => {
+            Ok(Ok(()) | Err(Failure { kind: ErrorKind::UpstreamRejected, .. })) => {
                 Reachability::Reachable
             }
             Ok(Err(failure)) => Reachability::Unreachable(failure.message),

@@ -11,7 +11,7 @@ use super::caller::{TrustedProxies, identify};
 use super::dialect::Dialect;
 use super::error::ApiError;
 use super::event_stream::{LiveAnswer, whole_body};
-use super::observe::{AccessNote, Arrival};
+use super::note::{AccessNote, Arrival};
 use super::worker::{Worker, answer_context};
 use crate::admission::Admission;
 use crate::config::Chat;

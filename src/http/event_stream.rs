@@ -12,7 +12,7 @@ use futures::stream::{Stream, StreamExt};
 use tidegate_protocol::{Encoder, End, Failure, Outcome, Payload, StreamId, sse};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::observe::AccessNote;
+use super::note::AccessNote;
 use crate::stream::{Closing, Delivery, Frame, Subscription};
 
 /// What a live answer has to say.

@@ -7,7 +7,8 @@
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
 //! - [`worker`]: the handles a worker's handlers use.
-//! - [`error`], [`observe`]: failures as responses; request ids, access lines, HTTP metrics.
+//! - [`error`]: failures as responses.
+//! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
 
 pub mod body;
 pub mod caller;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod event_stream;
 pub mod models;
 pub mod native;
+pub mod note;
 pub mod observe;
 pub mod openai;
 pub mod routes;

@@ -3,9 +3,7 @@
 //! The line is written when the body's last byte is handed over or the body is dropped, so that
 //! a streamed answer is logged with its whole duration and its outcome.
 
-use std::cell::RefCell;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -19,9 +17,8 @@ use actix_web::{Error, HttpMessage};
 use bytes::Bytes;
 use tidegate_protocol::{ErrorKind, StreamId};
 
+use super::note::{AccessNote, Arrival};
 use super::worker::Worker;
-use crate::access::Caller;
-use crate::stream::Closing;
 use crate::telemetry::Metrics;
 
 /// The gateway's id of the request; also the id of the stream it opens.
@@ -32,52 +29,6 @@ pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-requ
 const CLIENT_ID_BYTES: usize = 128;
 /// A longer path is cut in the access line.
 const PATH_BYTES: usize = 200;
-
-/// When a request arrived and what it is called; in the request's extensions.
-#[derive(Clone)]
-pub struct Arrival {
-    pub id: StreamId,
-    pub at: Instant,
-    pub note: AccessNote,
-}
-
-/// What a handler tells the access line.
-#[derive(Clone, Default)]
-pub struct AccessNote(Rc<RefCell<Noted>>);
-
-#[derive(Default)]
-struct Noted {
-    owner: Option<String>,
-    client: Option<String>,
-    model: Option<String>,
-    outcome: Option<&'static str>,
-    failure: Option<ErrorKind>,
-    tokens: Option<u64>,
-}
-
-impl AccessNote {
-    pub fn caller(&self, caller: &Caller) {
-        let mut noted = self.0.borrow_mut();
-        noted.owner = Some(caller.owner.to_string());
-        noted.client = caller.address.map(|address| address.to_string());
-    }
-
-    pub fn model(&self, model: &str) {
-        self.0.borrow_mut().model = Some(model.to_owned());
-    }
-
-    /// A stream was opened; unless its end is noted, the client left before it.
-    pub fn opened(&self) {
-        self.0.borrow_mut().outcome = Some("cancelled");
-    }
-
-    pub fn ended(&self, closing: &Closing) {
-        let mut noted = self.0.borrow_mut();
-        noted.outcome = Some(closing.outcome.as_str());
-        noted.failure = closing.failure.as_ref().map(|failure| failure.kind);
-        noted.tokens = Some(closing.tokens);
-    }
-}
 
 /// The middleware.
 ///
@@ -177,7 +128,7 @@ struct Record {
 impl Record {
     /// Why it failed: before the first byte, or within the answer.
     fn failure(&self) -> Option<ErrorKind> {
-        self.failure.or(self.note.0.borrow().failure)
+        self.failure.or(self.note.read(|noted| noted.failure))
     }
 
     fn count(&self) {
@@ -200,35 +151,31 @@ impl Record {
     }
 
     fn log(&self) {
-        let noted = self.note.0.borrow();
-        let client_id = self.client_id.as_ref().and_then(|value| value.to_str().ok());
-        let probe = matches!(self.path.as_str(), "/health" | "/ready" | "/metrics");
-        macro_rules! access_line {
-            ($level:ident) => {
-                tracing::$level!(
-                    id = %self.id,
-                    client_request_id = client_id,
-                    method = %self.method,
-                    path = self.path,
-                    status = self.status,
-                    code = self.failure().map(ErrorKind::code),
-                    duration_ms = self.at.elapsed().as_secs_f64() * 1000.0,
-                    bytes = self.bytes,
-                    owner = noted.owner,
-                    client = noted.client,
-                    model = noted.model,
-                    outcome = noted.outcome,
-                    tokens = noted.tokens,
-                    "request"
-                )
-            };
-        }
         // Probes come every few seconds and would bury the rest.
+        let probe = matches!(self.path.as_str(), "/health" | "/ready" | "/metrics");
         if probe && self.status < 400 {
-            access_line!(debug);
-        } else {
-            access_line!(info);
+            tracing::debug!(path = self.path, status = self.status, "probe");
+            return;
         }
+        let client_id = self.client_id.as_ref().and_then(|value| value.to_str().ok());
+        self.note.read(|noted| {
+            tracing::info!(
+                id = %self.id,
+                client_request_id = client_id,
+                method = %self.method,
+                path = self.path,
+                status = self.status,
+                code = self.failure().map(ErrorKind::code),
+                duration_ms = self.at.elapsed().as_secs_f64() * 1000.0,
+                bytes = self.bytes,
+                owner = noted.owner,
+                client = noted.client,
+                model = noted.model,
+                outcome = noted.outcome,
+                tokens = noted.tokens,
+                "request"
+            );
+        });
     }
 }
 

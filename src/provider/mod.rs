@@ -42,8 +42,8 @@ pub trait Provider {
     /// Sends the request; resolves when the upstream has accepted it with a response head.
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
 
-    /// Asks whether the upstream is reachable; gives the models it lists.
-    fn probe(&self) -> LocalBoxFuture<'static, Result<Vec<String>, Failure>>;
+    /// Asks whether the upstream is there and lets the gateway in.
+    fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>>;
 }
 
 /// The provider that serves `model`.

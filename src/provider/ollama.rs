@@ -42,23 +42,23 @@ impl Provider for Ollama {
         .boxed_local()
     }
 
-    fn probe(&self) -> LocalBoxFuture<'static, Result<Vec<String>, Failure>> {
+    fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
         let target = Rc::clone(&self.target);
-        async move {
-            let tags = target.get(&target.url("/api/tags"), TAGS_BYTES).await?;
-            ollama::decode_tags(&tags)
-        }
-        .boxed_local()
+        async move { tags(&target).await.map(drop) }.boxed_local()
     }
 }
 
+async fn tags(target: &Target) -> Result<Bytes, Failure> {
+    target.get(&target.url("/api/tags"), TAGS_BYTES).await
+}
+
 /// Finds out what an Ollama has to offer, before any model is configured.
-pub struct OllamaProbe(Ollama);
+pub struct OllamaProbe(Target);
 
 impl OllamaProbe {
     #[must_use]
     pub fn new(client: &HttpClient, candidate: &Model) -> Self {
-        Self(Ollama::new(Target::new(client.clone(), candidate)))
+        Self(Target::new(client.clone(), candidate))
     }
 
     /// The first model that can chat, in the order of `/api/tags`: the last one used or changed.
@@ -66,8 +66,9 @@ impl OllamaProbe {
     /// # Errors
     /// When no Ollama answers.
     pub async fn first_chat_model(&self) -> Result<Option<String>, Failure> {
-        let target = &self.0.target;
-        for name in self.0.probe().await?.into_iter().take(SHOW_MODELS) {
+        let Self(target) = self;
+        let names = ollama::decode_tags(&tags(target).await?)?;
+        for name in names.into_iter().take(SHOW_MODELS) {
             let asked = ollama::encode_show(&name);
             let shown = target.post_for_document("/api/show", asked.into(), SHOW_BYTES).await?;
             if ollama::decode_capabilities(&shown)?.iter().any(|word| word == "completion") {

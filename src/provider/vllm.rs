@@ -26,7 +26,7 @@ impl Provider for Vllm {
     }
 
     /// A vLLM whose engine died still lists its models, but fails `/health`: both are asked.
-    fn probe(&self) -> LocalBoxFuture<'static, Result<Vec<String>, Failure>> {
+    fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
         let target = Rc::clone(self.0.target());
         let models = self.0.probe();
         async move {

@@ -118,7 +118,7 @@ impl Handler<Drain> for Registry {
 #[cfg(feature = "test-hooks")]
 mod test_hooks {
     use super::{Context, Handler, Registry};
-    use crate::registry::directory::test_hooks::PanicById;
+    use crate::registry::message::PanicById;
     use crate::stream::actor::test_hooks::Panic;
 
     impl Handler<PanicById> for Registry {

@@ -80,24 +80,11 @@ impl Directory {
 }
 
 #[cfg(feature = "test-hooks")]
-pub mod test_hooks {
-    //! Faults on demand, for the tests of supervision.
-
-    use actix::Message;
-    use tidegate_protocol::StreamId;
-
-    use super::Directory;
-
+impl Directory {
     /// Makes the actor of one stream panic; `false` when there is none.
-    #[derive(Message)]
-    #[rtype(result = "bool")]
-    pub struct PanicById(pub StreamId);
-
-    impl Directory {
-        pub async fn panic_stream(&self, id: StreamId) -> bool {
-            let registry = self.all().into_iter().nth(usize::from(id.worker()));
-            let Some(registry) = registry else { return false };
-            registry.send(PanicById(id)).await.unwrap_or(false)
-        }
+    pub async fn panic_stream(&self, id: StreamId) -> bool {
+        let registry = self.all().into_iter().nth(usize::from(id.worker()));
+        let Some(registry) = registry else { return false };
+        registry.send(super::message::PanicById(id)).await.unwrap_or(false)
     }
 }

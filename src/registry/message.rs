@@ -33,3 +33,9 @@ pub enum Drain {
     StopAdmitting,
     EndAll,
 }
+
+/// Makes the actor of one stream panic, for the tests of supervision; `false` when there is none.
+#[cfg(feature = "test-hooks")]
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct PanicById(pub StreamId);

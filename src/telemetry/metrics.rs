@@ -5,11 +5,11 @@
 //! side. Handles are cached where they are used: looking a label up costs a lock and a hash.
 
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 use tidegate_protocol::{ErrorKind, Outcome};
 
+use super::declare::Declare;
 use super::model::{ModelFamilies, ModelMetrics};
 
 /// HTTP durations: from the gateway's own share, below 10 ms, to a long answer.
@@ -37,7 +37,7 @@ impl Metrics {
     /// # Errors
     /// When two families share a name: a mistake in this file.
     pub fn new(process: bool) -> prometheus::Result<Self> {
-        let declare = Declare(Registry::new());
+        let declare = Declare::into(Registry::new());
         let metrics = Self {
             http_requests: declare.counters(
                 "http_requests_total",
@@ -72,7 +72,7 @@ impl Metrics {
                 &["reason"],
             )?,
             models: ModelFamilies::declare(&declare)?,
-            registry: declare.0,
+            registry: declare.registry(),
         };
         metrics.register_process(process)?;
         for outcome in Outcome::ALL {
@@ -129,60 +129,5 @@ impl Metrics {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
-    }
-}
-
-/// Builds families and registers them.
-pub(super) struct Declare(Registry);
-
-impl Declare {
-    fn keep<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        family: C,
-    ) -> prometheus::Result<C> {
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.keep(IntGauge::new(name, help)?)
-    }
-
-    pub(super) fn gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntGaugeVec> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    pub(super) fn float_gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<GaugeVec> {
-        self.keep(GaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    pub(super) fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    pub(super) fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.keep(HistogramVec::new(options, labels)?)
     }
 }

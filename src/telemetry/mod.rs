@@ -4,6 +4,7 @@
 //! - [`recorder`]: the drop guard that records one stream exactly once.
 //! - [`logging`]: where log lines go and in which form.
 
+mod declare;
 pub mod logging;
 pub mod metrics;
 mod model;

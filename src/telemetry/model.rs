@@ -5,7 +5,7 @@ use prometheus::{
 };
 use tidegate_protocol::{ErrorKind, Outcome};
 
-use super::metrics::Declare;
+use super::declare::Declare;
 
 const INFERENCE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 const FIRST_TOKEN_BUCKETS: &[f64] =

@@ -4,25 +4,13 @@ use futures::future::join_all;
 
 use crate::client::{Live, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Gate, Step, Upstream, openai_answer, openai_end, openai_token, sse_head};
-
-/// An upstream whose answers wait for a gate after the first token.
-async fn gated_upstream(gate: &Gate) -> Upstream {
-    let gate = gate.clone();
-    Upstream::start(move |_| {
-        let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
-        steps.push(openai_token(" two"));
-        steps.extend(openai_end(7, 2));
-        steps
-    })
-    .await
-}
+use crate::upstream::{Gate, Step, Upstream, openai_answer, openai_token, sse_head};
 
 #[actix_web::test]
 async fn a_thousand_streams_at_once_and_the_next_is_refused_at_once() {
     const CAP: usize = 1000;
     let gate = Gate::new();
-    let upstream = gated_upstream(&gate).await;
+    let upstream = Upstream::gated(&gate).await;
     let gateway = TestGateway::start_with_server(
         &format!("max_streams = {CAP}"),
         &openai_model(&upstream, &format!("max_concurrency = {CAP}")),
@@ -102,7 +90,6 @@ async fn nothing_leaks_over_fifty_rounds_of_every_kind_of_end() {
 
 #[actix_web::test]
 async fn two_permits_serve_twenty_requests_two_at_a_time_in_order_of_arrival() {
-    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
     let gate = Gate::new();
     let held = {
         let gate = gate.clone();
@@ -113,7 +100,6 @@ async fn two_permits_serve_twenty_requests_two_at_a_time_in_order_of_arrival() {
         })
         .await
     };
-    drop(upstream);
     let gateway = TestGateway::start(&openai_model(&held, "max_concurrency = 2")).await;
     let mut streams = Vec::new();
     for number in 0..20 {
@@ -149,7 +135,7 @@ async fn two_permits_serve_twenty_requests_two_at_a_time_in_order_of_arrival() {
 #[actix_web::test]
 async fn one_permit_serves_in_exact_order_of_arrival() {
     let gate = Gate::new();
-    let held = gated_upstream(&gate).await;
+    let held = Upstream::gated(&gate).await;
     let gateway = TestGateway::start(&openai_model(&held, "max_concurrency = 1")).await;
     let mut streams = Vec::new();
     for number in 0..10 {
@@ -173,7 +159,7 @@ async fn one_permit_serves_in_exact_order_of_arrival() {
 #[actix_web::test]
 async fn a_waiting_client_is_told_its_place() {
     let gate = Gate::new();
-    let upstream = gated_upstream(&gate).await;
+    let upstream = Upstream::gated(&gate).await;
     let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 1")).await;
     let mut first = gateway.client.open("/api/chat", &native("first")).await;
     first.read_until("one").await;
@@ -189,7 +175,7 @@ async fn a_waiting_client_is_told_its_place() {
 #[actix_web::test]
 async fn a_full_queue_refuses_at_once_and_a_late_turn_is_told() {
     let gate = Gate::new();
-    let upstream = gated_upstream(&gate).await;
+    let upstream = Upstream::gated(&gate).await;
     let more = "max_concurrency = 1\nqueue_length = 1\nqueue_timeout_seconds = 0.2";
     let gateway = TestGateway::start(&openai_model(&upstream, more)).await;
     let mut first = gateway.client.open("/api/chat", &native("first")).await;

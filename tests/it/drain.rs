@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use crate::client::{Live, native, openai};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Gate, Step, Upstream, openai_end, openai_token, sse_head};
+use crate::upstream::{Gate, Step, Upstream, openai_token, sse_head};
 
 async fn running(gateway: &TestGateway, count: usize) -> Vec<Live> {
     let opening = (0..count).map(|number| async move {
@@ -21,16 +21,7 @@ async fn running(gateway: &TestGateway, count: usize) -> Vec<Live> {
 #[actix_web::test]
 async fn streams_that_finish_within_the_grace_are_whole() {
     let gate = Gate::new();
-    let upstream = {
-        let gate = gate.clone();
-        Upstream::start(move |_| {
-            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
-            steps.push(openai_token(" two"));
-            steps.extend(openai_end(7, 2));
-            steps
-        })
-        .await
-    };
+    let upstream = Upstream::gated(&gate).await;
     let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 100")).await;
     let streams = running(&gateway, 100).await;
     let client = gateway.client.clone();

@@ -4,21 +4,12 @@ use tidegate_protocol::StreamId;
 
 use crate::client::{native, openai};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Gate, Step, Upstream, openai_end, openai_token, sse_head};
+use crate::upstream::{Gate, Upstream};
 
 #[actix_web::test]
 async fn a_stream_that_panics_frees_its_slot_tells_its_client_and_harms_no_other() {
     let gate = Gate::new();
-    let upstream = {
-        let gate = gate.clone();
-        Upstream::start(move |_| {
-            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
-            steps.push(openai_token(" two"));
-            steps.extend(openai_end(7, 2));
-            steps
-        })
-        .await
-    };
+    let upstream = Upstream::gated(&gate).await;
     let gateway =
         TestGateway::start_with_server("max_streams = 3", &openai_model(&upstream, "")).await;
     let mut native_one = gateway.client.open("/api/chat", &native("hi")).await;

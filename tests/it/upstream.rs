@@ -113,6 +113,18 @@ impl Upstream {
         Self { port, shared }
     }
 
+    /// Starts an upstream whose answers say `one`, wait for the gate, and say ` two`.
+    pub async fn gated(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::start(move |_| {
+            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
+            steps.push(openai_token(" two"));
+            steps.extend(openai_end(7, 2));
+            steps
+        })
+        .await
+    }
+
     pub fn openai_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.port)
     }

@@ -1,0 +1,62 @@
+//! What a request's handler and body tell the access line.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tidegate_protocol::{ErrorKind, StreamId};
+
+use crate::access::Caller;
+use crate::stream::Closing;
+
+/// When a request arrived and what it is called; in the request's extensions.
+#[derive(Clone)]
+pub struct Arrival {
+    pub id: StreamId,
+    pub at: Instant,
+    pub note: AccessNote,
+}
+
+/// What a handler tells the access line.
+#[derive(Clone, Default)]
+pub struct AccessNote(Rc<RefCell<Noted>>);
+
+/// What has been noted so far.
+#[derive(Default)]
+pub struct Noted {
+    pub owner: Option<String>,
+    pub client: Option<String>,
+    pub model: Option<String>,
+    pub outcome: Option<&'static str>,
+    pub failure: Option<ErrorKind>,
+    pub tokens: Option<u64>,
+}
+
+impl AccessNote {
+    pub fn caller(&self, caller: &Caller) {
+        let mut noted = self.0.borrow_mut();
+        noted.owner = Some(caller.owner.to_string());
+        noted.client = caller.address.map(|address| address.to_string());
+    }
+
+    pub fn model(&self, model: &str) {
+        self.0.borrow_mut().model = Some(model.to_owned());
+    }
+
+    /// A stream was opened; unless its end is noted, the client left before it.
+    pub fn opened(&self) {
+        self.0.borrow_mut().outcome = Some("cancelled");
+    }
+
+    pub fn ended(&self, closing: &Closing) {
+        let mut noted = self.0.borrow_mut();
+        noted.outcome = Some(closing.outcome.as_str());
+        noted.failure = closing.failure.as_ref().map(|failure| failure.kind);
+        noted.tokens = Some(closing.tokens);
+    }
+
+    /// Reads what has been noted.
+    pub fn read<T>(&self, reader: impl FnOnce(&Noted) -> T) -> T {
+        reader(&self.0.borrow())
+    }
+}
