@@ -112,7 +112,10 @@ async fn browsers_of_allowed_origins_may_call() {
     let page = gateway.client.with_header("Origin", "https://chat.example");
     let preflight = page
         .with_header("Access-Control-Request-Method", "POST")
-        .with_header("Access-Control-Request-Headers", "content-type,authorization")
+        .with_header(
+            "Access-Control-Request-Headers",
+            "content-type,authorization,x-stainless-lang",
+        )
         .send("OPTIONS", "/api/chat", None)
         .await
         .whole()

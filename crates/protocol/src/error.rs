@@ -123,7 +123,7 @@ pub struct FieldFault {
 
 /// What went wrong, in a form that can be told to a client.
 ///
-/// The message never holds a secret, a prompt, or an upstream's address.
+/// The message never holds a secret or a prompt; of an upstream only its own words, cut short.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", kind.code())]
 pub struct Failure {

@@ -57,8 +57,9 @@ pub struct Plain<'a> {
 /// Cuts an event stream into frames. Takes reads by [`feed`](Self::feed).
 ///
 /// It works in *units*: a frame up to its blank line, or a comment or blank line that stands
-/// between frames. Only the unit whose end has not been read yet is kept, so memory is bounded by
-/// the frame limit, and an endless run of keep-alive comments costs nothing.
+/// between frames (the LF of a CRLF that ends a frame is such a blank line). Only the unit whose
+/// end has not been read yet is kept, so memory is bounded by the frame limit, and an endless run
+/// of keep-alive comments costs nothing.
 #[derive(Debug)]
 pub struct SseDecoder {
     max_frame_bytes: usize,
@@ -70,8 +71,6 @@ pub struct SseDecoder {
     /// A unit that straddled reads, put together; frames are lent from it.
     joined: Bytes,
     scan: Scan,
-    /// The last unit ended with CR: an LF right behind it belongs to it.
-    skip_lf: bool,
     /// No unit has been taken: a byte order mark may come.
     at_start: bool,
 }
@@ -113,7 +112,6 @@ impl SseDecoder {
             carry: Vec::new(),
             joined: Bytes::new(),
             scan: Scan::Start,
-            skip_lf: false,
             at_start: true,
         }
     }
@@ -158,13 +156,9 @@ impl SseDecoder {
     }
 
     fn next_unit(&mut self) -> Result<Option<Unit>, Failure> {
-        self.skip_line_feed();
         let rest = self.read.get(self.at..).unwrap_or_default();
-        let (end, plain) = match (self.scan, plain_end(rest)) {
-            (Scan::Start, Some(end)) => (Some(end), true),
-            _ => (unit_end(&mut self.scan, rest), false),
-        };
-        let Some(end) = end else {
+        let plain = if matches!(self.scan, Scan::Start) { plain_end(rest) } else { None };
+        let Some(end) = plain.or_else(|| unit_end(&mut self.scan, rest)) else {
             self.carry.extend_from_slice(rest);
             self.at = self.read.len();
             self.check_bound(self.carry.len())?;
@@ -172,10 +166,9 @@ impl SseDecoder {
         };
         let range = self.at..self.at + end;
         self.at = range.end;
-        self.skip_lf = self.read.get(..range.end).is_some_and(|unit| unit.ends_with(b"\r"));
         self.check_bound(self.carry.len() + end)?;
         if self.carry.is_empty() {
-            return Ok(Some(Unit { straddled: false, range, plain }));
+            return Ok(Some(Unit { straddled: false, range, plain: plain.is_some() }));
         }
         let mut joined = std::mem::take(&mut self.carry);
         joined.extend_from_slice(self.read.get(range).unwrap_or_default());
@@ -187,15 +180,6 @@ impl SseDecoder {
 
     fn source_of(&self, unit: &Unit) -> &Bytes {
         if unit.straddled { &self.joined } else { &self.read }
-    }
-
-    fn skip_line_feed(&mut self) {
-        if self.skip_lf
-            && let Some(next) = self.read.get(self.at)
-        {
-            self.at += usize::from(*next == b'\n');
-            self.skip_lf = false;
-        }
     }
 
     fn check_bound(&self, size: usize) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 //! No decoder may tell how its bytes were cut into reads.
 
 use proptest::prelude::*;
-use tidegate_protocol::openai::{self, RelayDecoder};
 use tidegate_protocol::ollama;
+use tidegate_protocol::openai::{self, RelayDecoder};
 
 use crate::support::{
     OLLAMA_CHAT, OLLAMA_KILLED, ROOM, STREAMS, Seen, cut, run, stream, with_line_ends,

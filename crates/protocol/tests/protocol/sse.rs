@@ -79,7 +79,11 @@ fn every_line_end_gives_the_same_frames() {
         for line_end in ["\r", "\r\n"] {
             let bytes = with_line_ends(stream, line_end);
             for place in 0..=bytes.len() {
-                assert_eq!(decode(ROOM, &cut(&bytes, &[place])).unwrap(), expected, "{name} {place}");
+                assert_eq!(
+                    decode(ROOM, &cut(&bytes, &[place])).unwrap(),
+                    expected,
+                    "{name} {place}"
+                );
             }
         }
     }
@@ -115,7 +119,8 @@ fn endless_keep_alives_are_not_a_large_frame() {
 
 #[test]
 fn invalid_utf8_is_a_failure_at_every_split() {
-    for bad in [b"data: \xff\n\n".as_slice(), b"data: a\ndata: \xc3\n\n", b"event: \xc3\ndata: x\n\n"]
+    for bad in
+        [b"data: \xff\n\n".as_slice(), b"data: a\ndata: \xc3\n\n", b"event: \xc3\ndata: x\n\n"]
     {
         for place in 0..=bad.len() {
             let decoded = decode(ROOM, &cut(bad, &[place]));
@@ -182,9 +187,22 @@ fn line_ends_in_json_cannot_forge_a_frame() {
 
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
-        Just("data"), Just("event"), Just("id"), Just(":"), Just(": "), Just(" "), Just("\n"),
-        Just("\r"), Just("\r\n"), Just("\n\n"), Just("{}"), Just("é"), Just("\u{feff}"),
-        Just("\u{2028}"), Just("data: x\n\n"), Just("data: x"),
+        Just("data"),
+        Just("event"),
+        Just("id"),
+        Just(":"),
+        Just(": "),
+        Just(" "),
+        Just("\n"),
+        Just("\r"),
+        Just("\r\n"),
+        Just("\n\n"),
+        Just("{}"),
+        Just("é"),
+        Just("\u{feff}"),
+        Just("\u{2028}"),
+        Just("data: x\n\n"),
+        Just("data: x"),
     ];
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }

@@ -31,7 +31,6 @@ pub const OLLAMA_CHAT: &[u8] = capture!("ollama-chat.ndjson");
 pub const OLLAMA_KILLED: &[u8] = capture!("ollama-runner-killed.ndjson");
 pub const LLAMA_WHOLE: &[u8] = capture!("llama-whole.json");
 pub const VLLM_WHOLE: &[u8] = capture!("vllm-whole.json");
-pub const VLLM_MODELS: &[u8] = capture!("vllm-models.json");
 pub const VLLM_TOO_LONG: &[u8] = capture!("vllm-error-too-long.json");
 pub const VLLM_BAD_TYPE: &[u8] = capture!("vllm-error-bad-type.json");
 

@@ -1,0 +1,148 @@
+//! Ollama's wire: requests written, answers read.
+
+use serde_json::{Value, json};
+use tidegate_protocol::ollama::{EventDecoder, encode_request};
+use tidegate_protocol::{
+    ChatRequest, ErrorKind, Event, Failure, FinishReason, ToolCallDelta, openai,
+};
+
+use crate::support::{ROOM, Seen, run_whole, text, usage};
+
+fn decoded(body: &Value) -> ChatRequest {
+    openai::decode_request(body.to_string().as_bytes()).unwrap()
+}
+
+fn encoded(body: &Value) -> Result<Value, Failure> {
+    let body = encode_request(&decoded(body), "llama3:8b")?;
+    Ok(serde_json::from_slice(&body).unwrap())
+}
+
+fn faulty_fields(body: &Value) -> Vec<String> {
+    let failure = encoded(body).unwrap_err();
+    assert_eq!(failure.kind, ErrorKind::InvalidRequest);
+    failure.details.into_iter().map(|fault| fault.field).collect()
+}
+
+fn events(lines: &str) -> Seen {
+    run_whole(EventDecoder::new(ROOM), lines.as_bytes())
+}
+
+#[test]
+fn a_request_is_said_in_ollamas_words() {
+    let tools = json!([{"type": "function", "function": {"name": "get", "parameters": {}}}]);
+    let body = json!({
+        "model": "public", "stream": false, "temperature": 0.5, "top_p": 0.9, "max_tokens": 10,
+        "stop": "END", "seed": -3, "presence_penalty": 1, "frequency_penalty": -1, "tools": tools,
+        "messages": [
+            {"role": "developer", "content": "be brief"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "what is "}, {"type": "text", "text": "this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "get", "arguments": "{\"x\":1}"}},
+                {"id": "c2", "type": "function", "function": {"name": "put", "arguments": ""}}]},
+            {"role": "tool", "tool_call_id": "c2", "content": "42"}],
+    });
+    assert_eq!(
+        encoded(&body).unwrap(),
+        json!({
+            "model": "llama3:8b", "stream": true, "tools": tools,
+            "options": {"temperature": 0.5, "top_p": 0.9, "num_predict": 10, "stop": ["END"],
+                        "seed": -3, "presence_penalty": 1.0, "frequency_penalty": -1.0},
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": "what is this?", "images": ["AAAA"]},
+                {"role": "assistant", "content": "", "tool_calls": [
+                    {"function": {"name": "get", "arguments": {"x": 1}}},
+                    {"function": {"name": "put", "arguments": {}}}]},
+                {"role": "tool", "content": "42", "tool_name": "put"}],
+        })
+    );
+}
+
+#[test]
+fn what_is_not_said_is_left_to_ollama() {
+    let plain = json!({"messages": [{"role": "user", "content": "hi"}]});
+    let expected = json!({"model": "llama3:8b", "stream": true, "options": {},
+                          "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(encoded(&plain).unwrap(), expected);
+}
+
+#[test]
+fn formats_are_translated() {
+    let with = |format: Value| json!({"messages": [{"role": "user", "content": "hi"}], "response_format": format});
+    let format = |format| encoded(&with(format)).unwrap()["format"].clone();
+    assert_eq!(format(json!({"type": "json_object"})), "json");
+    assert_eq!(format(json!({"type": "text"})), Value::Null);
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let named = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    assert_eq!(format(named), schema);
+    assert_eq!(
+        faulty_fields(&with(json!({"type": "json_schema"}))),
+        ["response_format.json_schema.schema"]
+    );
+    assert_eq!(faulty_fields(&with(json!({"type": "xml"}))), ["response_format.type"]);
+}
+
+#[test]
+fn what_ollama_has_no_word_for_is_refused() {
+    let url = json!({"type": "image_url", "image_url": {"url": "https://host/cat.png"}});
+    let sound = json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}});
+    let call = json!({"function": {"name": "f", "arguments": "[1]"}});
+    let body = json!({
+        "n": 2, "tool_choice": "required", "tools": [{"type": "function"}],
+        "messages": [
+            {"role": "user", "content": [url, sound]},
+            {"role": "assistant", "tool_calls": [call]}],
+    });
+    assert_eq!(
+        faulty_fields(&body),
+        [
+            "messages[0].content[1].type",
+            "n",
+            "messages[0].content",
+            "messages[1].tool_calls[0].function.arguments",
+            "tool_choice",
+        ]
+    );
+    let none = json!({"messages": [{"role": "user", "content": "hi"}], "tool_choice": "none",
+                      "tools": [{"type": "function"}]});
+    assert_eq!(encoded(&none).unwrap().get("tools"), None);
+}
+
+#[test]
+fn tool_calls_come_whole_and_are_numbered() {
+    let seen = events(
+        "{\"message\":{\"thinking\":\"hm\",\"content\":\"\"},\"done\":false}\n\
+         {\"message\":{\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"x\": 1}}},\
+         {\"id\":\"own\",\"function\":{\"name\":\"g\"}}]},\"done\":false}\n\
+         {\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"h\",\"arguments\":{}}}]}}\n\
+         {\"done\":true,\"done_reason\":\"stop\",\"eval_count\":4}\n{\"error\":\"late\"}\n",
+    );
+    let call = |index: u32, id: &str, name: &str, arguments: &str| {
+        let (id, name) = (Some(id.to_owned()), Some(name.to_owned()));
+        Event::ToolCall(ToolCallDelta { index, id, name, arguments: arguments.to_owned() })
+    };
+    let expected = [
+        Event::Reasoning("hm".to_owned()),
+        call(0, "call_0", "f", "{\"x\": 1}"),
+        call(1, "own", "g", "{}"),
+        call(2, "call_2", "h", "{}"),
+        Event::Finish(FinishReason::ToolCalls),
+        Event::Usage(usage(0, 4)),
+        Event::Done,
+    ];
+    assert_eq!((seen.events, seen.chunks), (expected.into(), 3));
+}
+
+#[test]
+fn lines_that_are_cut_or_malformed() {
+    let malformed = events("{\"message\":\n{\"done\":true}\n");
+    let [Event::Error(failure)] = malformed.events.as_slice() else { panic!("{malformed:?}") };
+    assert_eq!(failure.kind, ErrorKind::UpstreamProtocol);
+    let broken = events("{\"error\":\"broken\"}\n{\"done\":true}\n");
+    assert!(matches!(broken.events.as_slice(), [Event::Error(_)]), "{broken:?}");
+    assert_eq!(events("{\"message\":{\"content\":\"a\"}}\n{\"mess").events, [text("a")]);
+    assert_eq!(events("{\"done\":true}").events, [Event::Done]);
+    assert_eq!(events("Internal Server Error\n").events, [text("Internal Server Error")]);
+}
