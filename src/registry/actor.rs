@@ -9,9 +9,9 @@ use futures::future::join_all;
 use prometheus::IntGauge;
 use tidegate_protocol::{ErrorKind, Failure, StreamId};
 
-use super::message::{CancelById, Drain, List, Open};
+use super::message::{CancelById, Drain, HeldBytes, List, Open};
 use crate::stream::{
-    Cancel, CancelCause, Cap, Gone, Inspect, Lease, StreamActor, StreamInfo, StreamSpec,
+    Cancel, CancelCause, Cap, Gone, Inspect, Lease, Level, StreamActor, StreamInfo, StreamSpec,
     Subscription,
 };
 
@@ -22,6 +22,7 @@ pub struct Registry {
     streams: HashMap<StreamId, Entry>,
     draining: bool,
     active: IntGauge,
+    level: Level,
 }
 
 struct Entry {
@@ -32,7 +33,7 @@ struct Entry {
 impl Registry {
     #[must_use]
     pub fn new(cap: Arc<Cap>, active: IntGauge) -> Self {
-        Self { cap, streams: HashMap::new(), draining: false, active }
+        Self { cap, streams: HashMap::new(), draining: false, active, level: Level::default() }
     }
 
     fn open(&mut self, spec: StreamSpec, myself: &Addr<Self>) -> Result<Subscription, Failure> {
@@ -49,7 +50,8 @@ impl Registry {
         };
         let (id, owner) = (spec.meta.id, Arc::clone(&spec.meta.owner));
         let lease = Lease::new(id, myself.clone().recipient(), slot);
-        let (actor, subscription) = StreamActor::open(spec, lease, self.active.clone());
+        let (actor, subscription) =
+            StreamActor::open(spec, lease, self.active.clone(), self.level.clone());
         self.streams.insert(id, Entry { stream: actor.start(), owner });
         Ok(subscription)
     }
@@ -99,6 +101,14 @@ impl Handler<List> for Registry {
         let asked: Vec<_> = visible.map(|entry| entry.stream.send(Inspect)).collect();
         // A stream that has just ended does not answer, and is not listed.
         async move { join_all(asked).await.into_iter().flatten().collect() }.boxed_local()
+    }
+}
+
+impl Handler<HeldBytes> for Registry {
+    type Result = usize;
+
+    fn handle(&mut self, _: HeldBytes, _: &mut Self::Context) -> usize {
+        self.level.get()
     }
 }
 

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tidegate_protocol::StreamId;
 
 use super::actor::Registry;
-use super::message::{CancelById, Drain, List};
+use super::message::{CancelById, Drain, HeldBytes, List};
 use crate::access::Caller;
 use crate::stream::{Cap, StreamInfo};
 
@@ -70,6 +70,13 @@ impl Directory {
         let mut streams: Vec<_> = answers.into_iter().flatten().flatten().collect();
         streams.sort_by_key(|stream| std::cmp::Reverse(stream.age_ms));
         streams
+    }
+
+    /// How many bytes all streams hold for their clients. Asks workers, not streams, and so costs
+    /// the same however many there are.
+    pub async fn held_bytes(&self) -> usize {
+        let asked = self.all().into_iter().map(|registry| registry.send(HeldBytes));
+        join_all(asked.collect::<Vec<_>>()).await.into_iter().flatten().sum()
     }
 
     /// Passes a drain on to every worker, and waits until all have taken it.

@@ -26,6 +26,11 @@ pub struct List {
     pub caller: Caller,
 }
 
+/// Asks how many bytes the streams of a worker hold for their clients.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "usize")]
+pub struct HeldBytes;
+
 /// Shuts down: no new streams from now on, or an end to those that still run.
 #[derive(Message, Clone, Copy)]
 #[rtype(result = "()")]

@@ -13,6 +13,7 @@ use prometheus::IntGauge;
 use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, Outcome};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::level::Level;
 use super::message::{Cancel, CancelCause, Inspect, StreamInfo, millis};
 use super::slot::Lease;
 use super::spec::{StreamMeta, StreamSpec};
@@ -70,9 +71,14 @@ struct Opening {
 impl StreamActor {
     /// Makes the actor and its first subscription; the caller starts it.
     #[must_use]
-    pub fn open(spec: StreamSpec, lease: Lease, active: IntGauge) -> (Self, Subscription) {
+    pub fn open(
+        spec: StreamSpec,
+        lease: Lease,
+        active: IntGauge,
+        level: Level,
+    ) -> (Self, Subscription) {
         let token = CancellationToken::new();
-        let (publisher, subscription) = subscription(spec.buffer_bytes, token.clone());
+        let (publisher, subscription) = subscription(spec.buffer_bytes, level, token.clone());
         let recorder = StreamRecorder::start(spec.metrics, active, spec.meta.arrived);
         let actor = Self {
             meta: spec.meta,

@@ -3,11 +3,13 @@
 //! - [`spec`]: all that is needed to open a stream.
 //! - [`subscription`]: the bounded way from the actor to a client's connection.
 //! - [`transcript`]: turns batches into the client's dialect and publishes them.
+//! - [`level`]: how much the streams of a worker hold.
 //! - [`slot`]: the place under the cap that a stream holds while it lives.
 //! - [`message`]: what a stream can be asked.
 //! - [`actor`]: the actor itself.
 
 pub mod actor;
+pub mod level;
 pub mod message;
 pub mod slot;
 pub mod spec;
@@ -15,6 +17,7 @@ pub mod subscription;
 mod transcript;
 
 pub use actor::StreamActor;
+pub use level::Level;
 pub use message::{Cancel, CancelCause, Gone, Inspect, StreamInfo};
 pub use slot::{Cap, Lease, Slot};
 pub use spec::{StreamMeta, StreamSpec};

@@ -14,6 +14,8 @@ use futures::stream::Stream;
 use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload};
 use tokio_util::sync::CancellationToken;
 
+use super::level::Level;
+
 /// A numbered piece of an answer; the first is 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -45,11 +47,18 @@ pub struct Closing {
 struct Shared {
     frames: VecDeque<Frame>,
     bytes: usize,
+    level: Level,
     closing: Option<Closing>,
     published: bool,
     reader_gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.level.fall(self.bytes);
+    }
 }
 
 type Channel = Arc<Mutex<Shared>>;
@@ -58,11 +67,16 @@ fn lock(channel: &Channel) -> MutexGuard<'_, Shared> {
     channel.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a way that holds about `limit` bytes. When the subscription is dropped before the end,
-/// `cancel` fires.
+/// Opens a way that holds about `limit` bytes, counted in `level`. When the subscription is
+/// dropped, `cancel` fires.
 #[must_use]
-pub fn subscription(limit: usize, cancel: CancellationToken) -> (Publisher, Subscription) {
+pub fn subscription(
+    limit: usize,
+    level: Level,
+    cancel: CancellationToken,
+) -> (Publisher, Subscription) {
     let channel = Channel::default();
+    lock(&channel).level = level;
     let publisher = Publisher { channel: Arc::clone(&channel), limit, next_number: 1 };
     (publisher, Subscription { channel, cancel, ended: false })
 }
@@ -78,11 +92,13 @@ impl Publisher {
     /// Hands frames to the subscriber.
     pub fn publish(&mut self, payloads: impl IntoIterator<Item = Payload>) {
         let mut shared = lock(&self.channel);
+        let before = shared.bytes;
         for payload in payloads {
             shared.bytes += payload.len();
             shared.frames.push_back(Frame { number: self.next_number, payload });
             self.next_number += 1;
         }
+        shared.level.rise(shared.bytes - before);
         let reader = shared.reader.take();
         drop(shared);
         wake(reader);
@@ -172,7 +188,8 @@ impl Stream for Subscription {
         let mut shared = lock(&self.channel);
         if !shared.frames.is_empty() {
             let frames = std::mem::take(&mut shared.frames);
-            shared.bytes = 0;
+            let taken = std::mem::take(&mut shared.bytes);
+            shared.level.fall(taken);
             let writer = shared.writer.take();
             drop(shared);
             wake(writer);
@@ -210,13 +227,20 @@ mod tests {
         Payload::Wire(Bytes::from_static(text.as_bytes()))
     }
 
+    fn open(limit: usize) -> (Publisher, Subscription, Level) {
+        let level = Level::default();
+        let (publisher, subscription) =
+            subscription(limit, level.clone(), CancellationToken::new());
+        (publisher, subscription, level)
+    }
+
     fn next(subscription: &mut Subscription) -> Poll<Option<Delivery>> {
         subscription.next().now_or_never().map_or(Poll::Pending, Poll::Ready)
     }
 
     #[test]
     fn frames_come_numbered_in_order_and_the_end_last() {
-        let (mut publisher, mut subscription) = subscription(100, CancellationToken::new());
+        let (mut publisher, mut subscription, _) = open(100);
         assert!(next(&mut subscription).is_pending());
         publisher.publish([payload("a"), payload("b")]);
         publisher.close(Outcome::Completed, None, vec![payload("end")], 2);
@@ -229,20 +253,30 @@ mod tests {
 
     #[test]
     fn a_full_buffer_has_no_room_until_it_is_read() {
-        let (mut publisher, mut subscription) = subscription(3, CancellationToken::new());
+        let (mut publisher, mut subscription, level) = open(3);
         publisher.publish([payload("abc")]);
         assert!(publisher.room().now_or_never().is_some());
         publisher.publish([payload("d")]);
         assert!(publisher.room().now_or_never().is_none());
-        assert_eq!(publisher.buffered(), 4);
+        assert_eq!((publisher.buffered(), level.get()), (4, 4));
         assert!(next(&mut subscription).is_ready());
         assert!(publisher.room().now_or_never().is_some());
+        assert_eq!(level.get(), 0);
+    }
+
+    #[test]
+    fn what_is_never_read_is_not_counted_for_ever() {
+        let (mut publisher, subscription, level) = open(100);
+        publisher.publish([payload("abc")]);
+        assert_eq!(level.get(), 3);
+        drop((publisher, subscription));
+        assert_eq!(level.get(), 0);
     }
 
     #[test]
     fn a_reader_that_leaves_cancels_and_blocks_nobody() {
         let cancel = CancellationToken::new();
-        let (mut publisher, subscription) = subscription(1, cancel.clone());
+        let (mut publisher, subscription) = subscription(1, Level::default(), cancel.clone());
         publisher.publish([payload("too much")]);
         drop(subscription);
         assert!(cancel.is_cancelled());
@@ -251,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_publisher_that_dies_leaves_an_internal_error() {
-        let (publisher, mut subscription) = subscription(1, CancellationToken::new());
+        let (publisher, mut subscription, _) = open(1);
         drop(publisher);
         let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
         assert_eq!(closing.outcome, Outcome::InternalError);

@@ -59,7 +59,7 @@ impl Metrics {
             draining: declare.gauge("ai_gateway_draining", "1 while the gateway shuts down.")?,
             buffered_bytes: declare.gauge(
                 "ai_gateway_buffered_bytes",
-                "Answer bytes taken from upstreams and not yet handed to a connection.",
+                "Bytes of streamed answers that clients have not taken yet.",
             )?,
             streams: declare.counters(
                 "ai_gateway_streams_total",

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use crate::client::{Live, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Gate, Step, Upstream, openai_answer, openai_token, sse_head};
+use crate::upstream::{Gate, Seen, Step, Upstream, openai_answer, openai_token, sse_head};
 
 #[actix_web::test]
 async fn a_thousand_streams_at_once_and_the_next_is_refused_at_once() {
@@ -88,71 +88,46 @@ async fn nothing_leaks_over_fifty_rounds_of_every_kind_of_end() {
     gateway.inner.shutdown().await;
 }
 
+fn number_of(seen: &Seen) -> usize {
+    seen.json()["messages"][0]["content"].as_str().unwrap().parse().unwrap()
+}
+
 #[actix_web::test]
 async fn two_permits_serve_twenty_requests_two_at_a_time_in_order_of_arrival() {
-    let gate = Gate::new();
-    let held = {
-        let gate = gate.clone();
-        Upstream::start(move |_| {
-            let mut steps = vec![sse_head(), Step::Gate(gate.clone())];
+    const REQUESTS: usize = 20;
+    let gates: Vec<Gate> = (0..REQUESTS).map(|_| Gate::new()).collect();
+    let upstream = {
+        let gates = gates.clone();
+        Upstream::start(move |seen| {
+            let mut steps = vec![sse_head(), Step::Gate(gates[number_of(seen)].clone())];
             steps.extend(openai_answer(&["a"]).into_iter().skip(1));
             steps
         })
         .await
     };
-    let gateway = TestGateway::start(&openai_model(&held, "max_concurrency = 2")).await;
+    let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 2")).await;
     let mut streams = Vec::new();
-    for number in 0..20 {
+    for number in 0..REQUESTS {
         let body = native(&number.to_string()).to_string();
         streams.push(gateway.client.send("POST", "/api/chat", Some(&body)).await);
         // The next one is sent only once this one has its place.
-        if number < 2 {
-            held.wait_for_chats(number + 1).await;
-        } else {
-            let waiting = (number - 1).to_string();
-            gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", &waiting).await;
-        }
+        upstream.wait_for_chats((number + 1).min(2)).await;
+        let waiting = (number + 1).saturating_sub(2).to_string();
+        gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", &waiting).await;
     }
     gateway.wait_for_metric("ai_gateway_permits_in_use{model=\"test\"}", "2").await;
-    gate.open();
-    for live in streams {
+
+    // Each that ends lets in the one that has waited longest.
+    for (number, (gate, live)) in gates.iter().zip(streams).enumerate() {
+        let arrived = (number + 2).min(REQUESTS);
+        upstream.wait_for_chats(arrived).await;
+        let order: Vec<_> = upstream.chats().iter().map(number_of).collect();
+        assert_eq!(order, (0..arrived).collect::<Vec<_>>());
+        gate.open();
         assert_eq!(live.whole().await.native_text(), "a");
     }
-    assert_eq!(held.most_running(), 2);
-    let order: Vec<usize> = held
-        .chats()
-        .iter()
-        .map(|seen| seen.json()["messages"][0]["content"].as_str().unwrap().parse().unwrap())
-        .collect();
-    // Two run side by side, so neighbours may change places on their way; nobody else may.
-    for (place, number) in order.iter().enumerate() {
-        assert!(place.abs_diff(*number) <= 1, "{order:?}");
-    }
+    assert_eq!(upstream.most_running(), 2);
     gateway.wait_until_idle().await;
-    gateway.inner.shutdown().await;
-}
-
-#[actix_web::test]
-async fn one_permit_serves_in_exact_order_of_arrival() {
-    let gate = Gate::new();
-    let held = Upstream::gated(&gate).await;
-    let gateway = TestGateway::start(&openai_model(&held, "max_concurrency = 1")).await;
-    let mut streams = Vec::new();
-    for number in 0..10 {
-        let body = native(&number.to_string()).to_string();
-        streams.push(gateway.client.send("POST", "/api/chat", Some(&body)).await);
-        let waiting = number.to_string();
-        gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", &waiting).await;
-        held.wait_for_chats(1).await;
-    }
-    gate.open();
-    for live in streams {
-        live.whole().await;
-    }
-    let order: Vec<_> =
-        held.chats().iter().map(|seen| seen.json()["messages"][0]["content"].clone()).collect();
-    let expected: Vec<_> = (0..10).map(|number: i32| number.to_string()).collect();
-    assert_eq!(order, expected);
     gateway.inner.shutdown().await;
 }
 
