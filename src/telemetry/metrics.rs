@@ -16,6 +16,22 @@ use super::model::{ModelFamilies, ModelMetrics};
 const HTTP_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// The refusals of the gateway itself, and what their metric calls them. Like outcomes, each has
+/// its series from the start: a rate misses the first count of a series that begins with it.
+const REJECTIONS: [(ErrorKind, &str); 11] = [
+    (ErrorKind::Unauthorized, "unauthorized"),
+    (ErrorKind::RateLimited, "rate_limited"),
+    (ErrorKind::Capacity, "capacity"),
+    (ErrorKind::QueueFull, "queue_full"),
+    (ErrorKind::QueueTimeout, "queue_timeout"),
+    (ErrorKind::Draining, "draining"),
+    (ErrorKind::InvalidRequest, "invalid"),
+    (ErrorKind::ModelNotFound, "invalid"),
+    (ErrorKind::PayloadTooLarge, "invalid"),
+    (ErrorKind::RequestTimeout, "invalid"),
+    (ErrorKind::UnsupportedMediaType, "invalid"),
+];
+
 /// The metric families of one gateway.
 #[derive(Clone)]
 pub struct Metrics {
@@ -78,6 +94,9 @@ impl Metrics {
         for outcome in Outcome::ALL {
             metrics.streams.with_label_values(&[outcome.as_str()]);
         }
+        for (_, reason) in REJECTIONS {
+            metrics.rejected.with_label_values(&[reason]);
+        }
         Ok(metrics)
     }
 
@@ -102,23 +121,11 @@ impl Metrics {
         self.models.of(model, &self.streams)
     }
 
-    /// Counts a request that the gateway itself refused.
+    /// Counts a request that the gateway itself refused; other kinds are not counted here.
     pub fn count_rejected(&self, kind: ErrorKind) {
-        let reason = match kind {
-            ErrorKind::Unauthorized => "unauthorized",
-            ErrorKind::RateLimited => "rate_limited",
-            ErrorKind::Capacity => "capacity",
-            ErrorKind::QueueFull => "queue_full",
-            ErrorKind::QueueTimeout => "queue_timeout",
-            ErrorKind::Draining => "draining",
-            ErrorKind::InvalidRequest
-            | ErrorKind::ModelNotFound
-            | ErrorKind::PayloadTooLarge
-            | ErrorKind::RequestTimeout
-            | ErrorKind::UnsupportedMediaType => "invalid",
-            _ => return,
-        };
-        self.rejected.with_label_values(&[reason]).inc();
+        if let Some((_, reason)) = REJECTIONS.iter().find(|(refused, _)| *refused == kind) {
+            self.rejected.with_label_values(&[reason]).inc();
+        }
     }
 
     /// Everything in Prometheus' text format.

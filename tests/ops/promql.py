@@ -1,0 +1,36 @@
+"""As much of PromQL as it takes to tell which metrics and labels an expression names."""
+
+import re
+
+KEYWORDS = frozenset(
+    "and or unless by without on ignoring group_left group_right offset bool inf nan".split()
+)
+_STRING = re.compile(r'"(?:\\.|[^"\\])*"')
+_RANGE = re.compile(r"\[[^\]]*\]")
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_MATCHERS = re.compile(r"\{([^}]*)\}")
+_NAME = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(?!\s*\()(?![\w:])")
+_SUFFIX = re.compile(r"_(?:bucket|sum|count)$")
+
+
+def metrics(expression: str) -> set[str]:
+    """The names of the metrics, those of histograms without suffix."""
+    bare = _RANGE.sub("", _GROUPING.sub("", _MATCHERS.sub("", _STRING.sub('""', expression))))
+    return {name for name in _NAME.findall(bare) if name.lower() not in KEYWORDS}
+
+
+def labels(expression: str) -> set[str]:
+    """The labels it selects or groups by."""
+    bare = _RANGE.sub("", _STRING.sub('""', expression))
+    found: set[str] = set()
+    for matchers in _MATCHERS.findall(bare):
+        found |= set(re.findall(r"([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)", matchers))
+    for grouping in _GROUPING.findall(bare):
+        found |= set(re.findall(r"[a-zA-Z_]\w*", grouping))
+    return found
+
+
+def family(name: str, families: dict) -> str:
+    """The family that a series belongs to."""
+    base = _SUFFIX.sub("", name)
+    return base if name not in families and base in families else name
