@@ -17,6 +17,7 @@ mod upstream;
 
 mod access;
 mod bad_input;
+mod binary;
 mod cancel;
 mod concurrency;
 mod drain;

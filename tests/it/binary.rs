@@ -1,0 +1,152 @@
+//! The program itself: its logs, its exit codes, its signals.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
+
+use crate::client::{Client, native, openai};
+use crate::gateway::openai_model;
+use crate::upstream::{PATIENCE, Step, Upstream, openai_answer, openai_token, refusal, sse_head};
+
+const KEY: &str = "canary-key-0123456789-0123456789-0123456789";
+
+/// A gateway in a process of its own, which logs JSON.
+struct Process {
+    child: tokio::process::Child,
+    client: Client,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: actix_rt::task::JoinHandle<()>,
+}
+
+impl Process {
+    async fn start(toml: &str) -> Self {
+        let file = std::env::temp_dir().join(format!("tidegate-{}.toml", rand::random::<u64>()));
+        let text = format!("{toml}\n[log]\nformat = \"json\"\n");
+        std::fs::write(&file, text).unwrap();
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .arg("--config")
+            .arg(&file)
+            .env_clear()
+            .env("PORT", "0")
+            .env("LOG_LEVEL", "trace")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let address = timeout(PATIENCE, async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("the gateway starts");
+                let address = listening_address(&line);
+                log.lock().unwrap().push(line);
+                if let Some(address) = address {
+                    return address;
+                }
+            }
+        });
+        let address = address.await.unwrap();
+        std::fs::remove_file(file).unwrap();
+        let rest = Arc::clone(&log);
+        let reader = actix_rt::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                rest.lock().unwrap().push(line);
+            }
+        });
+        Self { child, client: Client::new(address), log, reader }
+    }
+
+    /// Asks the process to stop; gives its exit code and all it logged.
+    async fn terminate(mut self) -> (Option<i32>, Vec<String>) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        self.reader.await.unwrap();
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        (status.code(), log)
+    }
+}
+
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    let said: Value = serde_json::from_str(line).ok()?;
+    said["message"].as_str()?.strip_prefix("listening on http://")?.parse().ok()
+}
+
+#[actix_web::test]
+async fn each_request_is_logged_once_and_nothing_secret_ever() {
+    let upstream = Upstream::start(|seen| {
+        match seen.json()["messages"][0]["content"].as_str().unwrap_or_default() {
+            "canary-prompt refused" => refusal(500, "", r#"{"error":{"message":"why"}}"#),
+            "canary-prompt cut" => vec![sse_head(), openai_token("canary-answer"), Step::Close],
+            _ => openai_answer(&["canary-answer"]),
+        }
+    })
+    .await;
+    let model = openai_model(&upstream, "api_key = \"canary-upstream-key\"");
+    let gateway = Process::start(&format!("{model}[auth]\nkey = \"{KEY}\"\n")).await;
+    let known = gateway.client.with_header("Authorization", &format!("Bearer {KEY}"));
+    let stranger = gateway.client.with_header("x-api-key", "canary-wrong-key");
+
+    let good = known.post("/api/chat", &native("canary-prompt")).await;
+    assert_eq!(good.native_text(), "canary-answer");
+    let responses = [
+        good,
+        known.post("/v1/chat/completions", &openai("canary-prompt refused", true)).await,
+        known.post("/api/chat", &native("canary-prompt cut")).await,
+        known.post("/api/chat", &serde_json::json!({"canary-field": "canary-value"})).await,
+        stranger.post("/api/chat", &native("canary-prompt")).await,
+    ];
+    let (code, log) = gateway.terminate().await;
+    assert_eq!(code, Some(0));
+    for response in responses {
+        let id = response.header("x-request-id").unwrap();
+        let about: Vec<_> = log.iter().filter(|line| line.contains(id)).collect();
+        let access = about.iter().filter(|line| line.contains("\"message\":\"request\"")).count();
+        let failures = about.iter().filter(|line| line.contains("\"level\":\"WARN\"")).count();
+        assert_eq!(access, 1, "{about:#?}");
+        assert!(failures <= 1, "{about:#?}");
+    }
+    let said = log.join("\n");
+    assert!(said.contains("\"code\":\"TRUNCATED\"") && said.contains("\"code\":\"UNAUTHORIZED\""));
+    assert!(!said.contains("canary"), "{said}");
+}
+
+#[actix_web::test]
+async fn a_signal_ends_running_streams_with_a_word_and_the_program_with_success() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let toml = format!("[server]\ndrain_grace_seconds = 0.2\n{}", openai_model(&upstream, ""));
+    let gateway = Process::start(&toml).await;
+    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
+    live.read_until("one").await;
+    let (code, _) = gateway.terminate().await;
+    assert_eq!(code, Some(0));
+    let told = live.whole().await;
+    assert!(told.proper_end);
+    assert_eq!(told.events().last().unwrap().json()["code"], "DRAINED");
+}
+
+#[test]
+fn every_fault_of_the_configuration_is_listed_and_the_exit_code_is_two() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(arguments)
+            .env_clear()
+            .envs([("PORT", "99999"), ("AUTH_KEY", "short"), ("ENABLE_METRICS", "perhaps")])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for command in ["serve", "check"] {
+        let (code, told) = run(&[command]);
+        assert_eq!(code, Some(2));
+        for variable in ["PORT", "AUTH_KEY", "ENABLE_METRICS"] {
+            assert!(told.contains(variable), "{told}");
+        }
+        assert!(told.contains("99999") && !told.contains("short"), "{told}");
+    }
+    assert_eq!(run(&["no-such-command"]).0, Some(2));
+}
