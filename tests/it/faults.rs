@@ -1,6 +1,8 @@
 //! Upstreams that fail: the client gets the right status before the first byte, an error event
 //! after it, and never a clean end without evidence.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 
 use crate::client::{native, native_whole, openai};
@@ -190,5 +192,32 @@ async fn a_pooled_connection_that_the_upstream_has_closed_is_no_error() {
         assert_eq!(answer.native_text(), "a");
     }
     assert_eq!(upstream.chats().len(), 20, "and nothing was asked twice");
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_pooled_connection_that_dies_under_the_request_is_replaced_once() {
+    // The second request that arrives finds its connection closed without an answer.
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let upstream = Upstream::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        1 => vec![Step::Close],
+        _ => crate::upstream::openai_answer(&["a"]),
+    })
+    .await;
+    let gateway = TestGateway::before(&upstream).await;
+    for _ in 0..2 {
+        assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "a");
+    }
+    assert_eq!(upstream.chats().len(), 3);
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn an_upstream_that_always_hangs_up_is_asked_twice_and_no_more() {
+    let upstream = Upstream::start(|_| vec![Step::Close]).await;
+    let gateway = TestGateway::before(&upstream).await;
+    let answer = gateway.client.post("/api/chat", &native("hi")).await;
+    assert_eq!((answer.status, &answer.json()["error"]), (502, &json!("UPSTREAM_ERROR")));
+    assert_eq!(upstream.chats().len(), 2);
     gateway.inner.shutdown().await;
 }
