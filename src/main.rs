@@ -85,8 +85,13 @@ fn serve(loaded: Loaded) -> ExitCode {
         };
         let signal = shutdown_signal().await;
         tracing::info!(signal, "shutting down");
-        gateway.shutdown().await;
-        ExitCode::SUCCESS
+        tokio::select! {
+            () = gateway.shutdown() => ExitCode::SUCCESS,
+            signal = shutdown_signal() => {
+                tracing::warn!(signal, "asked again: stopping at once, streams are cut");
+                ExitCode::FAILURE
+            }
+        }
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::dev::Server;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
@@ -138,7 +139,7 @@ fn cors(settings: &config::Cors) -> Condition<Cors> {
         .allowed_methods(["GET", "POST", "DELETE"])
         // SDKs send headers of their own making, and no cookie is ever looked at.
         .allow_any_header()
-        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID])
+        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID, RETRY_AFTER])
         .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
     for origin in &settings.allowed_origins {
         cors = match origin.as_str() {

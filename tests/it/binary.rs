@@ -60,10 +60,14 @@ impl Process {
         Self { child, client: Client::new(address), log, reader }
     }
 
-    /// Asks the process to stop; gives its exit code and all it logged.
-    async fn terminate(mut self) -> (Option<i32>, Vec<String>) {
+    fn signal(&self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Asks the process to stop; gives its exit code and all it logged.
+    async fn terminate(mut self) -> (Option<i32>, Vec<String>) {
+        self.signal();
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
         self.reader.await.unwrap();
         let log = std::mem::take(&mut *self.log.lock().unwrap());
@@ -127,6 +131,19 @@ async fn a_signal_ends_running_streams_with_a_word_and_the_program_with_success(
     let told = live.whole().await;
     assert!(told.proper_end);
     assert_eq!(told.events().last().unwrap().json()["code"], "DRAINED");
+}
+
+#[actix_web::test]
+async fn a_second_signal_does_not_wait_for_the_grace() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let toml = format!("[server]\ndrain_grace_seconds = 3600\n{}", openai_model(&upstream, ""));
+    let gateway = Process::start(&toml).await;
+    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
+    live.read_until("one").await;
+    gateway.signal();
+    while gateway.client.get("/ready").await.status != 503 {}
+    let (code, _) = gateway.terminate().await;
+    assert_eq!(code, Some(1));
 }
 
 #[test]
