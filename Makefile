@@ -1,0 +1,20 @@
+.PHONY: run test lint bench
+
+run:
+	cargo run --release --locked
+
+test:
+	cargo test --workspace --locked
+	tests/real/run.sh
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check licenses bans sources; \
+	else \
+		echo "lint: cargo-deny is not installed: licences, bans and sources are not checked"; \
+	fi
+
+bench:
+	cargo bench --locked

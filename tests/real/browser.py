@@ -1,0 +1,142 @@
+"""Headless Chromium, driven over its debugging pipe: JSON messages, each ended by a zero byte."""
+
+import base64
+import http.server
+import itertools
+import json
+import os
+import pathlib
+import select
+import shlex
+import subprocess
+import threading
+import time
+
+PATIENCE = 60.0
+
+
+class PageServer:
+    """Serves one page on a port of its own: another origin than the gateway's."""
+
+    def __init__(self, page: pathlib.Path):
+        content = page.read_bytes()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("content-type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> "PageServer":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Browser:
+    """A Chromium with one tab."""
+
+    def __init__(self, program: str, folder: pathlib.Path):
+        self._numbers = itertools.count(1)
+        self._waiting = b""
+        # Chromium reads commands from descriptor 3 and answers on 4.
+        commands, self._commands = os.pipe()
+        self._answers, answers = os.pipe()
+        command = [
+            program,
+            "--headless",
+            # Root may not use the sandbox, and a container may lack what it needs.
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--no-first-run",
+            f"--user-data-dir={folder / 'chromium'}",
+            "--remote-debugging-pipe",
+            "about:blank",
+        ]
+        shell = f"exec {shlex.join(command)} 3<&{commands} 4>&{answers}"
+        with (folder / "chromium.log").open("wb") as log:
+            self._child = subprocess.Popen(
+                ["bash", "-c", shell],
+                pass_fds=(commands, answers),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        os.close(commands)
+        os.close(answers)
+
+    def __enter__(self) -> "Browser":
+        try:
+            self._session = None
+            tab = self._command("Target.createTarget", url="about:blank")["targetId"]
+            attached = self._command("Target.attachToTarget", targetId=tab, flatten=True)
+            self._session = attached["sessionId"]
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Without its pipe, Chromium ends.
+        os.close(self._commands)
+        os.close(self._answers)
+        try:
+            self._child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, 9)
+            self._child.wait(PATIENCE)
+
+    def open(self, url: str) -> None:
+        # A mere change behind the # would not load the page again.
+        self._command("Page.navigate", url="about:blank")
+        self._command("Page.navigate", url=url)
+
+    def evaluate(self, expression: str) -> object:
+        """The value of JavaScript in the page."""
+        answer = self._command("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait_for(self, condition: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self.evaluate(f"Boolean(document.body && {condition})"):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{condition} never came: {self.evaluate('document.body.outerHTML')}")
+            time.sleep(0.05)
+
+    def screenshot(self, file: pathlib.Path) -> None:
+        file.write_bytes(base64.b64decode(self._command("Page.captureScreenshot")["data"]))
+
+    def _command(self, method: str, **params: object) -> dict:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return answer["result"]
+
+    def _receive(self) -> dict:
+        while b"\0" not in self._waiting:
+            ready, _, _ = select.select([self._answers], [], [], PATIENCE)
+            piece = os.read(self._answers, 65536) if ready else b""
+            assert piece, "Chromium says nothing"
+            self._waiting += piece
+        message, _, self._waiting = self._waiting.partition(b"\0")
+        return json.loads(message)

@@ -1,0 +1,94 @@
+"""A real Ollama behind the gateway."""
+
+from collections.abc import Callable
+
+import openai as sdk
+import pytest
+
+import answers
+from processes import OLLAMA_MODEL, Gateway, Ollama, wait_until
+from prompts import LONG, SHORT, TOKENS, native, openai, user
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def gateway(ollama: Ollama, start_gateway: Callable[..., Gateway]) -> Gateway:
+    probes = "[health]\ninterval_seconds = 1\n"
+    return start_gateway(probes, OLLAMA_BASE_URL=ollama.url, OLLAMA_MODEL=OLLAMA_MODEL)
+
+
+@pytest.fixture(scope="module")
+def expected(ollama: Ollama) -> dict:
+    """What Ollama answers when it is asked without a gateway."""
+    options = {"temperature": 0, "num_predict": TOKENS}
+    body = {"model": OLLAMA_MODEL, "messages": user(SHORT), "options": options, "stream": False}
+    return ollama.send("POST", "/api/chat", body, seconds=120).json()
+
+
+def test_stream_and_whole(gateway: Gateway, expected: dict):
+    for reply in (
+        answers.of_native_reply(gateway.post("/api/chat", native()), OLLAMA_MODEL),
+        answers.of_native_whole(gateway.post("/api/chat", native(stream=False)), OLLAMA_MODEL),
+    ):
+        assert reply.text == expected["message"]["content"]
+        assert reply.prompt_tokens == expected["prompt_eval_count"]
+        assert reply.completion_tokens == expected["eval_count"]
+    assert gateway.outcomes() == {"completed": 2}
+
+
+def test_openai_python(gateway: Gateway, expected: dict):
+    """OpenAI's wire, translated from and to Ollama's."""
+    body = openai() | {"model": OLLAMA_MODEL}
+    streamed = {"stream": True, "stream_options": {"include_usage": True}}
+    with sdk.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as client:
+        create = client.chat.completions.create
+        chunks = answers.of_openai_chunks(
+            chunk.model_dump() for chunk in create(**body, **streamed)
+        )
+        whole = answers.of_openai_whole(create(**body).model_dump())
+    assert len(chunks.pieces) > 10
+    assert chunks.as_one() == whole
+    assert whole.text == expected["message"]["content"]
+    assert whole.prompt_tokens == expected["prompt_eval_count"]
+    assert whole.completion_tokens == expected["eval_count"]
+
+
+def test_cancel(gateway: Gateway):
+    reply = gateway.post("/api/chat", native(LONG, 1500))
+    next(reply.events())
+    assert gateway.send("DELETE", f"/api/chat/{reply.request_id}").status == 200
+    gateway.wait_until_idle()
+    assert gateway.outcomes() == {"cancelled": 1}
+
+
+def test_a_model_that_ollama_does_not_have(
+    ollama: Ollama, start_gateway: Callable[..., Gateway]
+):
+    gateway = start_gateway(OLLAMA_BASE_URL=ollama.url, OLLAMA_MODEL="no-such-model")
+    reply = gateway.post("/api/chat", native())
+    assert reply.status in (400, 502)
+    assert "no-such-model" in reply.json()["message"]
+    assert gateway.outcomes() == {"upstream_error": 1}
+
+
+def test_discovery(ollama: Ollama, start_gateway: Callable[..., Gateway]):
+    """Without any model configured, Ollama's serves: one that chats, none that embeds."""
+    gateway = start_gateway(OLLAMA_BASE_URL=ollama.url)
+    gateway.wait_until_ready()
+    (model,) = gateway.get("/api/models").json()["models"]
+    assert (model["name"], model["provider"]) == (OLLAMA_MODEL, "ollama")
+    assert model["status"] == "reachable"
+    reply = gateway.post("/api/chat", native(tokens=4))
+    assert answers.of_native_reply(reply, OLLAMA_MODEL).completion_tokens == 4
+
+
+def test_dies_in_mid_stream(ollama: Ollama, gateway: Gateway):
+    """Keep this last: Ollama is gone after it."""
+    events = gateway.post("/api/chat", native(LONG, 1500)).events()
+    next(events)
+    ollama.stop()
+    *_, last = events
+    assert last.name == "error" and last.data["message"]
+    gateway.wait_until_idle()
+    wait_until("readiness to go", lambda: gateway.get("/ready").status == 503)
