@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::Gauge;
-use tidegate_protocol::{ErrorKind, Failure};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::provider::Provider;
@@ -72,10 +71,7 @@ impl Prober {
     pub async fn probe(&self) -> Reachability {
         let asked = timeout(self.timeout, self.provider.probe()).await;
         let found = match asked {
-            // A refusal is an answer too: not every server lists its models.
-            Ok(Ok(()) | Err(Failure { kind: ErrorKind::UpstreamRejected, .. })) => {
-                Reachability::Reachable
-            }
+            Ok(Ok(())) => Reachability::Reachable,
             Ok(Err(failure)) => Reachability::Unreachable(failure.message),
             Err(_) => Reachability::Unreachable(format!("no answer within {:?}", self.timeout)),
         };

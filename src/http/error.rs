@@ -33,6 +33,7 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         ErrorKind::UpstreamUnreachable
         | ErrorKind::UpstreamUnauthorized
+        | ErrorKind::UpstreamNotFound
         | ErrorKind::UpstreamError
         | ErrorKind::UpstreamProtocol
         | ErrorKind::Truncated => StatusCode::BAD_GATEWAY,

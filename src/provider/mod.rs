@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
-use tidegate_protocol::{Batch, ChatRequest, Failure, StreamId};
+use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, StreamId};
 
 use crate::config::{Model, ProviderKind};
 use client::HttpClient;
@@ -42,7 +42,8 @@ pub trait Provider {
     /// Sends the request; resolves when the upstream has accepted it with a response head.
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
 
-    /// Asks whether the upstream is there and lets the gateway in.
+    /// Asks whether the upstream is there, lets the gateway in and, where it can tell, has the
+    /// model.
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>>;
 }
 
@@ -63,4 +64,15 @@ pub fn for_model(model: &Model, client: &HttpClient) -> Rc<dyn Provider> {
 #[must_use]
 pub fn relays(kind: ProviderKind, request: &ChatRequest) -> bool {
     matches!(kind, ProviderKind::OpenAi | ProviderKind::Vllm) && request.original.is_some()
+}
+
+/// So many of an upstream's models are named in a message.
+const NAMED_MODELS: usize = 10;
+
+/// What a probe says of an upstream that lacks the model.
+fn model_missing(wanted: &str, offered: &[String]) -> Failure {
+    let named: Vec<_> = offered.iter().take(NAMED_MODELS).map(String::as_str).collect();
+    let (count, named) = (offered.len(), named.join(", "));
+    let message = format!("the upstream has no model `{wanted}`, but {count} others: {named}");
+    Failure::new(ErrorKind::UpstreamNotFound, message)
 }

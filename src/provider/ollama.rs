@@ -9,7 +9,7 @@ use tidegate_protocol::{Failure, ollama};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Target};
-use super::{Answer, Call, Provider};
+use super::{Answer, Call, Provider, model_missing};
 use crate::config::Model;
 
 /// A list of models is read up to here.
@@ -44,12 +44,22 @@ impl Provider for Ollama {
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
         let target = Rc::clone(&self.target);
-        async move { tags(&target).await.map(drop) }.boxed_local()
+        async move {
+            let offered = list(&target).await?;
+            let wanted = &target.upstream_model;
+            // Ollama completes a name without a tag.
+            let latest = format!("{wanted}:latest");
+            if offered.iter().any(|name| name == wanted || *name == latest) {
+                return Ok(());
+            }
+            Err(model_missing(wanted, &offered))
+        }
+        .boxed_local()
     }
 }
 
-async fn tags(target: &Target) -> Result<Bytes, Failure> {
-    target.get(&target.url("/api/tags"), TAGS_BYTES).await
+async fn list(target: &Target) -> Result<Vec<String>, Failure> {
+    ollama::decode_tags(&target.get(&target.url("/api/tags"), TAGS_BYTES).await?)
 }
 
 /// Finds out what an Ollama has to offer, before any model is configured.
@@ -67,8 +77,7 @@ impl OllamaProbe {
     /// When no Ollama answers.
     pub async fn first_chat_model(&self) -> Result<Option<String>, Failure> {
         let Self(target) = self;
-        let names = ollama::decode_tags(&tags(target).await?)?;
-        for name in names.into_iter().take(SHOW_MODELS) {
+        for name in list(target).await?.into_iter().take(SHOW_MODELS) {
             let asked = ollama::encode_show(&name);
             let shown = target.post_for_document("/api/show", asked.into(), SHOW_BYTES).await?;
             if ollama::decode_capabilities(&shown)?.iter().any(|word| word == "completion") {

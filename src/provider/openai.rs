@@ -7,7 +7,7 @@ use awc::ClientResponse;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
-use tidegate_protocol::{ChatRequest, Decoder, Failure, openai};
+use tidegate_protocol::{ChatRequest, Decoder, ErrorKind, Failure, openai};
 
 use super::answer::HttpAnswer;
 use super::client::Target;
@@ -47,8 +47,15 @@ impl Provider for OpenAi {
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
         let target = Rc::clone(&self.target);
-        async move { target.get(&target.url("/models"), WHOLE_BODY_BYTES).await.map(drop) }
-            .boxed_local()
+        async move {
+            match target.get(&target.url("/models"), WHOLE_BODY_BYTES).await {
+                Ok(_) => Ok(()),
+                // Not every server lists its models, and many answer to any name.
+                Err(failure) if failure.kind == ErrorKind::UpstreamNotFound => Ok(()),
+                Err(failure) => Err(failure),
+            }
+        }
+        .boxed_local()
     }
 }
 

@@ -3,14 +3,16 @@
 use std::rc::Rc;
 
 use futures::future::{FutureExt, LocalBoxFuture};
-use tidegate_protocol::Failure;
+use tidegate_protocol::{Failure, openai};
 
 use super::client::Target;
 use super::openai::OpenAi;
-use super::{Answer, Call, Provider};
+use super::{Answer, Call, Provider, model_missing};
 
 /// `/health` answers with an empty body.
 const HEALTH_BYTES: usize = 4096;
+/// A list of models is read up to here.
+const LIST_BYTES: usize = 4 * 1024 * 1024;
 
 pub struct Vllm(OpenAi);
 
@@ -25,13 +27,18 @@ impl Provider for Vllm {
         self.0.open(call)
     }
 
-    /// A vLLM whose engine died still lists its models, but fails `/health`: both are asked.
+    /// A vLLM whose engine died still lists its models, but fails `/health`: both are asked. It
+    /// answers only to the names it lists.
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
         let target = Rc::clone(self.0.target());
-        let models = self.0.probe();
         async move {
             target.get(&format!("{}/health", target.root()), HEALTH_BYTES).await?;
-            models.await
+            let list = target.get(&target.url("/models"), LIST_BYTES).await?;
+            let offered = openai::decode_models(&list)?;
+            if offered.contains(&target.upstream_model) {
+                return Ok(());
+            }
+            Err(model_missing(&target.upstream_model, &offered))
         }
         .boxed_local()
     }

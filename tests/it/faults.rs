@@ -29,6 +29,7 @@ async fn refusals_before_the_first_byte_keep_their_meaning() {
     for (upstream, status, code) in [
         (400, 400, "UPSTREAM_REJECTED"),
         (401, 502, "UPSTREAM_UNAUTHORIZED"),
+        (404, 502, "UPSTREAM_NOT_FOUND"),
         (429, 429, "UPSTREAM_RATE_LIMITED"),
         (500, 502, "UPSTREAM_ERROR"),
         (503, 503, "UPSTREAM_OVERLOADED"),

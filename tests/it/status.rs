@@ -61,6 +61,31 @@ async fn readiness_names_the_models() {
 }
 
 #[actix_web::test]
+async fn an_upstream_without_the_model_is_not_ready() {
+    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
+    for provider in ["ollama", "vllm"] {
+        let base = match provider {
+            "ollama" => upstream.ollama_url(),
+            _ => upstream.openai_url(),
+        };
+        let toml = |name: &str| {
+            format!(
+                "[[models]]\nname = \"{name}\"\nprovider = \"{provider}\"\nbase_url = \"{base}\"\n"
+            )
+        };
+        let gateway = TestGateway::start(&toml("test")).await;
+        assert_eq!(gateway.client.get("/ready").await.status, 200, "{provider} lists it");
+        gateway.inner.shutdown().await;
+        let gateway = TestGateway::start(&toml("missing")).await;
+        let ready = gateway.client.get("/ready").await;
+        assert_eq!(ready.status, 503);
+        let reason = ready.json()["models"][0]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("missing") && reason.contains("test"), "{reason}");
+        gateway.inner.shutdown().await;
+    }
+}
+
+#[actix_web::test]
 async fn metrics_can_have_a_listener_of_their_own() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
     let toml = format!("{}[metrics]\nlisten = \"127.0.0.1:0\"\n", openai_model(&upstream, ""));

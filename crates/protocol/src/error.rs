@@ -42,6 +42,8 @@ pub enum ErrorKind {
     UpstreamOverloaded,
     /// The upstream refused the request as invalid.
     UpstreamRejected,
+    /// The upstream does not know the model or the path it was asked for.
+    UpstreamNotFound,
     /// The upstream did not accept the gateway's credentials.
     UpstreamUnauthorized,
     /// The upstream failed, before or within its answer.
@@ -81,6 +83,7 @@ impl ErrorKind {
             Self::UpstreamRateLimited => "UPSTREAM_RATE_LIMITED",
             Self::UpstreamOverloaded => "UPSTREAM_OVERLOADED",
             Self::UpstreamRejected => "UPSTREAM_REJECTED",
+            Self::UpstreamNotFound => "UPSTREAM_NOT_FOUND",
             Self::UpstreamUnauthorized => "UPSTREAM_UNAUTHORIZED",
             Self::UpstreamError => "UPSTREAM_ERROR",
             Self::UpstreamProtocol => "UPSTREAM_PROTOCOL",
@@ -103,6 +106,7 @@ impl ErrorKind {
             | Self::UpstreamRateLimited
             | Self::UpstreamOverloaded
             | Self::UpstreamRejected
+            | Self::UpstreamNotFound
             | Self::UpstreamUnauthorized
             | Self::UpstreamError
             | Self::UpstreamProtocol => Outcome::UpstreamError,

@@ -120,7 +120,8 @@ fn kind_of(status: u16) -> ErrorKind {
         429 => ErrorKind::UpstreamRateLimited,
         503 => ErrorKind::UpstreamOverloaded,
         401 | 403 => ErrorKind::UpstreamUnauthorized,
-        400 | 404 | 413 | 422 => ErrorKind::UpstreamRejected,
+        400 | 413 | 422 => ErrorKind::UpstreamRejected,
+        404 => ErrorKind::UpstreamNotFound,
         _ => ErrorKind::UpstreamError,
     }
 }

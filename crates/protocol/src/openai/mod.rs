@@ -25,7 +25,7 @@ pub use chunks::ChunkEncoder;
 pub use encode::encode_request;
 pub use errors::{decode_error, error_body};
 pub use events::EventDecoder;
-pub use models::models_body;
+pub use models::{decode_models, models_body};
 pub use relay::RelayDecoder;
 pub use relay_encoder::RelayEncoder;
 pub use request::{Original, decode_request};

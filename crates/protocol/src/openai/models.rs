@@ -1,6 +1,8 @@
-//! The list of models.
+//! Lists of models: the gateway's own, and an upstream's.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorKind, Failure};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -25,4 +27,25 @@ pub fn models_body(names: &[(String, String)], created: u64) -> Vec<u8> {
         .collect();
     // Strings and numbers only: there is nothing that could fail.
     serde_json::to_vec(&List { object: "list", data }).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct UpstreamList {
+    data: Vec<UpstreamModel>,
+}
+
+#[derive(Deserialize)]
+struct UpstreamModel {
+    id: String,
+}
+
+/// The names in an upstream's answer to `GET /v1/models`.
+///
+/// # Errors
+/// [`ErrorKind::UpstreamProtocol`] when it is no such list.
+pub fn decode_models(body: &[u8]) -> Result<Vec<String>, Failure> {
+    let list: UpstreamList = serde_json::from_slice(body).map_err(|_| {
+        Failure::new(ErrorKind::UpstreamProtocol, "the upstream's list of models is not understood")
+    })?;
+    Ok(list.data.into_iter().map(|model| model.id).collect())
 }

@@ -1,7 +1,7 @@
 //! Error bodies, read and written; lists of models.
 
 use serde_json::{Value, json};
-use tidegate_protocol::openai::{decode_error, error_body, models_body};
+use tidegate_protocol::openai::{decode_error, decode_models, error_body, models_body};
 use tidegate_protocol::{ErrorKind, Failure, FieldFault, ollama};
 
 use crate::support::{VLLM_BAD_TYPE, VLLM_TOO_LONG};
@@ -17,7 +17,7 @@ fn upstream_errors_of_every_shape_are_worded_as_they_were() {
         ),
         (400, VLLM_BAD_TYPE, ErrorKind::UpstreamRejected, "1 validation error:   {'type': 'float_"),
         (401, br#"{"error":{"message":"bad key"}}"#, ErrorKind::UpstreamUnauthorized, "bad key"),
-        (404, br#"{"error":"model 'x' not found"}"#, ErrorKind::UpstreamRejected, "model 'x' not"),
+        (404, br#"{"error":"model 'x' not found"}"#, ErrorKind::UpstreamNotFound, "model 'x' not"),
         (429, br#"{"message":"later"}"#, ErrorKind::UpstreamRateLimited, "later"),
         (
             503,
@@ -85,8 +85,9 @@ fn lists_of_models() {
     let first = json!({"id": "a", "object": "model", "created": 5, "owned_by": "ollama"});
     let list: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&list["object"], &list["data"][0]), (&json!("list"), &first));
-    assert_eq!(list["data"][1]["id"], "b\"");
+    assert_eq!(decode_models(&body).unwrap(), ["a", "b\""]);
     for bad in [b"".as_slice(), b"{}", b"{\"data\":[{}]}", b"<html>"] {
+        assert_eq!(decode_models(bad).unwrap_err().kind, ErrorKind::UpstreamProtocol);
         assert_eq!(ollama::decode_tags(bad).unwrap_err().kind, ErrorKind::UpstreamProtocol);
     }
 }
