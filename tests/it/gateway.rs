@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tidegate::app::Gateway;
 use tidegate::config::Config;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::upstream::{PATIENCE, Upstream};
@@ -49,7 +49,6 @@ impl TestGateway {
                 return;
             }
             assert!(Instant::now() < deadline, "never saw `{line}` in\n{text}");
-            sleep(Duration::from_millis(5)).await;
         }
     }
 
