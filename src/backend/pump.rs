@@ -1,7 +1,8 @@
 //! Drives one answer from the provider to its stream, under the model's time limits.
 //!
 //! Each limit counts from the moment its phase begins: queue from arrival, first token from
-//! dispatch (the response head included), idle from the last batch, total from dispatch.
+//! dispatch (the response head included), idle from the last batch, total from dispatch. An
+//! answer that comes in one piece has the total only.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,9 +83,10 @@ impl Pump {
     }
 
     async fn generate(&self) -> Result<Answer, Failure> {
-        let mut deadline = std::pin::pin!(sleep(self.timeouts.first_token));
+        let streams = self.provider.streams(&self.job.request);
+        let first_token = if streams { self.timeouts.first_token } else { self.timeouts.total };
+        let mut deadline = std::pin::pin!(sleep(first_token));
         let call = Call { request: Arc::clone(&self.job.request), id: self.job.id };
-        let first_token = self.timeouts.first_token;
         let mut answer = tokio::select! {
             biased;
             opened = self.provider.open(call) => opened?,

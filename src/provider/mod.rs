@@ -42,6 +42,12 @@ pub trait Provider {
     /// Sends the request; resolves when the upstream has accepted it with a response head.
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
 
+    /// Whether the upstream will answer `request` piece by piece. If not, its first byte comes with
+    /// its last, and no time limit between the two makes sense.
+    fn streams(&self, _request: &ChatRequest) -> bool {
+        true
+    }
+
     /// Asks whether the upstream is there, lets the gateway in and, where it can tell, has the
     /// model.
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>>;

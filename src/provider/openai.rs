@@ -35,14 +35,17 @@ impl Provider for OpenAi {
         let target = Rc::clone(&self.target);
         async move {
             let relay = call.request.original.is_some();
-            // A translated answer is always streamed, so that it can be watched and cancelled.
-            let stream = call.request.stream || !relay;
+            let stream = asks_for_stream(&call.request);
             let body = openai::encode_request(&call.request, &target.upstream_model, stream);
             let response = target.post("/chat/completions", call.id, Bytes::from(body)).await?;
             let decoder = decoder_for(&response, &call.request, &target, relay);
             Ok(HttpAnswer::new(response, decoder).boxed_local())
         }
         .boxed_local()
+    }
+
+    fn streams(&self, request: &ChatRequest) -> bool {
+        asks_for_stream(request)
     }
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
@@ -57,6 +60,12 @@ impl Provider for OpenAi {
         }
         .boxed_local()
     }
+}
+
+/// A translated answer is always streamed, so that it can be watched and cancelled. A relayed one
+/// comes as the client asked for it, so that it comes as the upstream wrote it.
+fn asks_for_stream(request: &ChatRequest) -> bool {
+    request.stream || request.original.is_none()
 }
 
 /// Trusts the response's own type over what was asked: some servers answer whole all the same.
@@ -76,7 +85,9 @@ fn decoder_for(
         Box::new(openai::WholeDecoder::new(WHOLE_BODY_BYTES, relay && !request.stream))
     } else if relay && request.stream {
         let name = &target.upstream_model;
-        Box::new(openai::RelayDecoder::new(max, request.include_usage, name))
+        let choices = request.original.as_ref().map_or(1, openai::Original::choices);
+        let decoder = openai::RelayDecoder::new(max, request.include_usage, name);
+        Box::new(decoder.with_choices(choices))
     } else {
         Box::new(openai::EventDecoder::new(max))
     }

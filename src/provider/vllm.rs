@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use futures::future::{FutureExt, LocalBoxFuture};
-use tidegate_protocol::{Failure, openai};
+use tidegate_protocol::{ChatRequest, Failure, openai};
 
 use super::client::Target;
 use super::openai::OpenAi;
@@ -25,6 +25,10 @@ impl Vllm {
 impl Provider for Vllm {
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         self.0.open(call)
+    }
+
+    fn streams(&self, request: &ChatRequest) -> bool {
+        self.0.streams(request)
     }
 
     /// A vLLM whose engine died still lists its models, but fails `/health`: both are asked. It

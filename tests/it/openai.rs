@@ -71,6 +71,49 @@ async fn an_unstreamed_answer_is_relayed_byte_for_byte() {
 }
 
 #[actix_web::test]
+async fn an_answer_in_one_piece_is_not_held_to_the_first_tokens_limit() {
+    let gate = crate::upstream::Gate::new();
+    let upstream = {
+        let gate = gate.clone();
+        Upstream::start(move |_| {
+            let body =
+                r#"{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+            vec![Step::Gate(gate.clone()), Step::Raw(whole(200, "application/json", body))]
+        })
+        .await
+    };
+    let limits = "first_token_timeout_seconds = 0.05\nidle_timeout_seconds = 0.05";
+    let gateway = TestGateway::start(&crate::gateway::openai_model(&upstream, limits)).await;
+    let unstreamed = openai("hi", false).to_string();
+    let waits = gateway.client.send("POST", "/v1/chat/completions", Some(&unstreamed)).await;
+    upstream.wait_for_chats(1).await;
+    // A streamed one that comes later is given up before the gate opens.
+    let late = gateway.client.post("/v1/chat/completions", &openai("hi", true)).await;
+    assert_eq!(late.status, 504);
+    gate.open();
+    assert_eq!(waits.whole().await.status, 200);
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_second_choice_that_is_cut_makes_the_answer_truncated() {
+    let upstream = Upstream::start(|_| {
+        let finish =
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+        vec![sse_head(), openai_token("a"), Step::Chunk(finish.to_vec()), Step::EndOfBody]
+    })
+    .await;
+    let gateway = TestGateway::before(&upstream).await;
+    let mut body = openai("hi", true);
+    let one = gateway.client.post("/v1/chat/completions", &body).await;
+    assert_eq!(one.events().last().unwrap().data, "[DONE]");
+    body["n"] = json!(2);
+    let two = gateway.client.post("/v1/chat/completions", &body).await;
+    assert_eq!(two.events().last().unwrap().json()["error"]["code"], "TRUNCATED");
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
 async fn an_ollama_upstream_is_translated() {
     let upstream = Upstream::start(|_| ollama_answer(&TOKENS)).await;
     let gateway = TestGateway::start(&ollama_model(&upstream, "")).await;

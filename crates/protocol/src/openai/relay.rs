@@ -19,7 +19,8 @@ use crate::sse::{self, Frame, Plain, SseDecoder};
 ///
 /// Taken out: the end mark, errors, and (unless the client asked for it) the frame that only
 /// reports usage. `chunks` counts the frames that may carry a piece of the answer; a first delta
-/// that only names the role is counted too. Of several choices the first to finish is reported.
+/// that only names the role is counted too. Of several choices the last to finish is reported: an
+/// answer of which one choice is whole is not.
 #[derive(Debug)]
 pub struct RelayDecoder {
     sse: SseDecoder,
@@ -31,8 +32,15 @@ impl RelayDecoder {
     #[must_use]
     pub fn new(max_frame_bytes: usize, keep_usage: bool, fallback_model: &str) -> Self {
         let fallback_model = fallback_model.to_owned();
-        let sorter = Sorter { keep_usage, fallback_model, finished: false, closed: false };
+        let sorter = Sorter { keep_usage, fallback_model, choices: 1, finished: 0, closed: false };
         Self { sse: SseDecoder::new(max_frame_bytes), sorter }
+    }
+
+    /// The request asked for so many choices (`n`, at most 128).
+    #[must_use]
+    pub fn with_choices(mut self, choices: u32) -> Self {
+        self.sorter.choices = choices;
+        self
     }
 
     fn read(&mut self, read: Bytes, out: &mut Outgoing) -> Result<(), Failure> {
@@ -75,7 +83,9 @@ impl Decoder for RelayDecoder {
 struct Sorter {
     keep_usage: bool,
     fallback_model: String,
-    finished: bool,
+    choices: u32,
+    /// One bit for each choice that is finished.
+    finished: u128,
     /// The end mark, an error or a failure has come: what follows is ignored.
     closed: bool,
 }
@@ -112,9 +122,13 @@ impl Sorter {
             self.close(Event::Error(failure), out);
             return;
         }
-        if let Some(reason) = scanned.finish.filter(|_| !self.finished) {
-            self.finished = true;
-            out.batch.events.push(Event::Finish(reason));
+        for (index, reason) in scanned.finished {
+            let before = self.finished.count_ones();
+            self.finished |= 1u128.checked_shl(index).unwrap_or_default();
+            let now = self.finished.count_ones();
+            if now > before && now == self.choices {
+                out.batch.events.push(Event::Finish(reason));
+            }
         }
         out.batch.events.extend(scanned.usage.map(Event::Usage));
         out.batch.chunks += u32::from(scanned.has_piece);

@@ -18,9 +18,16 @@ use crate::request::{ChatRequest, Sampling};
 pub struct Original {
     pub(super) fields: Object,
     untranslatable: Vec<FieldFault>,
+    choices: u32,
 }
 
 impl Original {
+    /// How many answers are asked for (`n`).
+    #[must_use]
+    pub fn choices(&self) -> u32 {
+        self.choices
+    }
+
     /// The parts of the request that only an upstream of OpenAI's dialect understands.
     #[must_use]
     pub fn untranslatable(&self) -> &[FieldFault] {
@@ -58,13 +65,13 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, Failure> {
         response_format: response_format(&fields, &mut faults),
         original: None,
     };
-    if let Some(value) = fields.get("n")
-        && faults.integer("n", value, 1..=128).is_some_and(|n| n > 1)
-    {
+    let n = fields.get("n").and_then(|value| faults.integer("n", value, 1..=128));
+    let choices = n.unwrap_or(1);
+    if choices > 1 {
         untranslatable.add("n", "more than one choice is only for upstreams of OpenAI's dialect");
     }
     faults.into_result()?;
-    let original = Original { fields, untranslatable: untranslatable.into_vec() };
+    let original = Original { fields, untranslatable: untranslatable.into_vec(), choices };
     Ok(ChatRequest { original: Some(original), ..request })
 }
 

@@ -18,7 +18,8 @@ use crate::event::{FinishReason, Usage};
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     pub error: Option<Failure>,
-    pub finish: Option<FinishReason>,
+    /// The choices that the frame finishes, by index.
+    pub finished: Vec<(u32, FinishReason)>,
     pub usage: Option<Usage>,
     pub has_piece: bool,
     /// It reports usage and holds no choice: the frame that only comes when it was asked for.
@@ -33,11 +34,12 @@ impl Scanned {
         let chunk: Chunk<'_> = serde_json::from_str(json).map_err(|_| frame::malformed())?;
         let choices = chunk.choices.unwrap_or_default();
         let usage = chunk.usage.and_then(frame::usage);
-        let reason = |choice: &Choice| frame::finish(choice.finish_reason.as_deref());
+        let finished =
+            |choice: &Choice| Some((choice.index, frame::finish(choice.finish_reason.as_deref())?));
         let has_piece = |choice: &Choice| choice.delta.as_ref().is_some_and(Delta::has_piece);
         Ok(Self {
             error: chunk.error.map(errors::decode_error_value),
-            finish: choices.iter().find_map(reason),
+            finished: choices.iter().filter_map(finished).collect(),
             usage,
             has_piece: choices.iter().any(has_piece),
             is_usage_only: usage.is_some() && choices.is_empty(),
@@ -56,6 +58,8 @@ struct Chunk<'a> {
 
 #[derive(Deserialize)]
 struct Choice {
+    #[serde(default)]
+    index: u32,
     finish_reason: Option<String>,
     delta: Option<Delta>,
 }

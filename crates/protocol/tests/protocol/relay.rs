@@ -111,3 +111,21 @@ fn an_answer_that_came_whole_goes_out_in_chunks() {
     assert_eq!(seen.events, [finish, Event::Usage(usage(1, 2)), Event::Done]);
     assert!(nothing.iter().all(|payload| matches!(payload, Payload::Wire(_))));
 }
+
+#[test]
+fn an_answer_of_several_choices_is_finished_when_all_are() {
+    let finish = |index: u32, reason: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n"
+        )
+    };
+    let finishes = |choices: u32, frames: &[String]| {
+        let decoder = RelayDecoder::new(ROOM, false, "m").with_choices(choices);
+        run_whole(decoder, frames.concat().as_bytes()).events
+    };
+    let (first, second) = (finish(1, "stop"), finish(0, "length"));
+    assert_eq!(finishes(2, std::slice::from_ref(&first)), []);
+    assert_eq!(finishes(2, &[first.clone(), first.clone()]), []);
+    assert_eq!(finishes(2, &[first.clone(), second]), [Event::Finish(FinishReason::Length)]);
+    assert_eq!(finishes(1, &[first.clone(), first]), [Event::Finish(FinishReason::Stop)]);
+}
