@@ -31,6 +31,7 @@ pub enum Progress {
     Accepted,
     /// Pieces of the answer. The reply comes when the stream has room for more.
     Batch(Batch),
-    /// The end: whole, or not.
-    Ended(Result<(), Failure>),
+    /// The end: whole, or not. What came with the end mark comes along, so that a client gets
+    /// both in one write.
+    Ended { last: Batch, result: Result<(), Failure> },
 }

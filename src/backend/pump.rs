@@ -35,20 +35,19 @@ impl Pump {
         let end = EndReport { stream: Some(self.job.stream.clone()) };
         let cancel = self.job.cancel.clone();
         let driven = cancel.run_until_cancelled(self.drive()).await;
-        let (result, answer) = match driven {
-            Some(Ok(answer)) => (Ok(()), Some(answer)),
-            Some(Err(failure)) => (Err(failure), None),
-            None => (Err(Failure::new(ErrorKind::Cancelled, "the stream was cancelled")), None),
-        };
-        end.report(result);
-        if let Some(mut answer) = answer {
-            let rest = async { while answer.next().await.is_some() {} };
-            let _ = timeout(POOLING_GRACE, rest).await;
+        let cancelled = || Failure::new(ErrorKind::Cancelled, "the stream was cancelled");
+        match driven.unwrap_or_else(|| Err(cancelled())) {
+            Err(failure) => end.report(Batch::default(), Err(failure)),
+            Ok((mut answer, last)) => {
+                end.report(last, Ok(()));
+                let rest = async { while answer.next().await.is_some() {} };
+                let _ = timeout(POOLING_GRACE, rest).await;
+            }
         }
     }
 
-    /// Gives the answer back once there is evidence that it is whole.
-    async fn drive(&self) -> Result<Answer, Failure> {
+    /// Gives the answer back, with its last batch, once there is evidence that it is whole.
+    async fn drive(&self) -> Result<(Answer, Batch), Failure> {
         let _permit = self.permit().await?;
         match timeout(self.timeouts.total, self.generate()).await {
             Ok(result) => result,
@@ -82,7 +81,7 @@ impl Pump {
         Ok(permit)
     }
 
-    async fn generate(&self) -> Result<Answer, Failure> {
+    async fn generate(&self) -> Result<(Answer, Batch), Failure> {
         let streams = self.provider.streams(&self.job.request);
         let first_token = if streams { self.timeouts.first_token } else { self.timeouts.total };
         let mut deadline = std::pin::pin!(sleep(first_token));
@@ -98,22 +97,22 @@ impl Pump {
             let next = next_before(&mut answer, deadline.as_mut()).await;
             let batch = match next {
                 Next::Batch(batch) => batch?,
-                Next::Over => return evidence.verdict().map(|()| answer),
+                Next::Over => return evidence.verdict().map(|()| (answer, Batch::default())),
                 // The finish reason is there; only the end mark is missing.
-                Next::Late if evidence.finished => return Ok(answer),
+                Next::Late if evidence.finished => return Ok((answer, Batch::default())),
                 Next::Late if evidence.begun => {
                     return Err(late("the upstream stalled for", self.timeouts.idle));
                 }
                 Next::Late => return Err(late("no first token within", first_token)),
             };
             evidence.note(&batch);
+            if evidence.done {
+                return Ok((answer, batch));
+            }
             let failure = take_error(&batch);
             self.tell(Progress::Batch(batch)).await?;
             if let Some(failure) = failure {
                 return Err(failure);
-            }
-            if evidence.done {
-                return evidence.verdict().map(|()| answer);
             }
             if evidence.begun {
                 deadline.as_mut().reset(tokio::time::Instant::now() + self.timeouts.idle);
@@ -194,9 +193,9 @@ struct EndReport {
 }
 
 impl EndReport {
-    fn report(mut self, result: Result<(), Failure>) {
+    fn report(mut self, last: Batch, result: Result<(), Failure>) {
         if let Some(stream) = self.stream.take() {
-            stream.do_send(Progress::Ended(result));
+            stream.do_send(Progress::Ended { last, result });
         }
     }
 }
@@ -205,7 +204,7 @@ impl Drop for EndReport {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
             let failure = Failure::new(ErrorKind::Internal, "the gateway failed in mid-answer");
-            stream.do_send(Progress::Ended(Err(failure)));
+            stream.do_send(Progress::Ended { last: Batch::default(), result: Err(failure) });
         }
     }
 }

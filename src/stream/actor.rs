@@ -108,12 +108,12 @@ impl StreamActor {
 
     /// The backend's word on the end, read in the light of why it was asked to end.
     fn judge(&mut self, result: Result<(), Failure>) -> Option<Failure> {
+        if let Some(fault) = self.control.fault.take() {
+            return Some(fault);
+        }
         let failure = result.err()?;
         if failure.kind != ErrorKind::Cancelled {
             return Some(failure);
-        }
-        if let Some(fault) = self.control.fault.take() {
-            return Some(fault);
         }
         Some(match self.control.cause {
             Some(CancelCause::Drain) => Failure::new(
@@ -184,7 +184,10 @@ impl Handler<Progress> for StreamActor {
                 self.take(batch);
                 return self.transcript.room().boxed_local();
             }
-            Progress::Ended(result) => {
+            Progress::Ended { last, result } => {
+                if !last.is_empty() {
+                    self.take(last);
+                }
                 self.end(result);
                 ctx.stop();
             }
