@@ -68,8 +68,9 @@ def test_a_model_that_ollama_does_not_have(
     gateway = start_gateway(OLLAMA_BASE_URL=ollama.url, OLLAMA_MODEL="no-such-model")
     reply = gateway.post("/api/chat", native())
     assert reply.status == 502
-    assert reply.json()["error"] == "UPSTREAM_NOT_FOUND"
-    assert "no-such-model" in reply.json()["message"]
+    told = reply.json()
+    assert told["error"] == "UPSTREAM_NOT_FOUND"
+    assert "no-such-model" in told["message"]
     assert gateway.outcomes() == {"upstream_error": 1}
 
 
