@@ -1,9 +1,11 @@
 //! The handler of all chat endpoints, generic over the dialect.
 
+use std::time::Duration;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures::StreamExt;
-use tidegate_protocol::{ChatRequest, Encoder, ErrorKind, Failure};
+use tidegate_protocol::{ErrorKind, Failure, StreamId};
 use tokio::time::timeout;
 
 use super::body::{BodyLimits, read_json};
@@ -12,7 +14,7 @@ use super::dialect::Dialect;
 use super::error::ApiError;
 use super::event_stream::{LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
-use super::worker::{Worker, answer_context};
+use super::worker::Worker;
 use crate::admission::Admission;
 use crate::config::Chat;
 use crate::stream::{Delivery, Subscription};
@@ -44,13 +46,11 @@ pub async fn chat<D: Dialect>(
     drop(body);
     let ticket = admission.admit(caller, request.model.as_deref())?;
     note.model(&ticket.route.model.name);
-    let streamed = request.stream;
-    let last_words = last_words::<D>(&request, &answer_context(id, &ticket, &request));
+    let wants_stream = request.stream;
     let subscription = worker.open::<D>(id, at, ticket, request).await?;
     note.opened();
-    if streamed {
-        let answer = Opening { id, worker: &worker, last_words, note };
-        answer.stream::<D>(subscription).await
+    if wants_stream {
+        streamed(subscription, id, worker.heartbeat, note).await
     } else {
         whole(subscription, &note).await
     }
@@ -61,44 +61,26 @@ fn arrival(http: &HttpRequest) -> Result<Arrival, Failure> {
     arrival.ok_or_else(|| Failure::new(ErrorKind::Internal, "the request was not registered"))
 }
 
-/// An encoder that can say the terminal when the stream's own actor cannot any more.
-fn last_words<D: Dialect>(
-    request: &ChatRequest,
-    context: &super::dialect::AnswerContext<'_>,
-) -> Box<dyn Encoder> {
-    D::encoder(request, context)
-}
-
-/// A streamed answer before its first byte.
-struct Opening<'a> {
-    id: tidegate_protocol::StreamId,
-    worker: &'a Worker,
-    last_words: Box<dyn Encoder>,
+/// The head is held back until the first frame, so that a failure before it gets its own status,
+/// but no longer than a heartbeat: clients give up on silent servers.
+async fn streamed<D: Dialect>(
+    mut subscription: Subscription,
+    id: StreamId,
+    heartbeat: Duration,
     note: AccessNote,
-}
-
-impl Opening<'_> {
-    /// The head is held back until the first frame, so that a failure before it gets its own
-    /// status, but no longer than a heartbeat: clients give up on silent servers.
-    async fn stream<D: Dialect>(
-        self,
-        mut subscription: Subscription,
-    ) -> Result<HttpResponse, ApiError<D>> {
-        let heartbeat = self.worker.heartbeat;
-        let first = match timeout(heartbeat, subscription.next()).await {
-            Err(_) | Ok(None) => None,
-            Ok(Some(Delivery::Frames(frames))) => Some(frames),
-            Ok(Some(Delivery::End(closing))) => {
-                self.note.ended(&closing);
-                if let Some(failure) = closing.failure {
-                    return Err(failure.into());
-                }
-                Some(closing.frames.into())
+) -> Result<HttpResponse, ApiError<D>> {
+    let first = match timeout(heartbeat, subscription.next()).await {
+        Err(_) | Ok(None) => None,
+        Ok(Some(Delivery::Frames(frames))) => Some(frames),
+        Ok(Some(Delivery::End(closing))) => {
+            note.ended(&closing);
+            if let Some(failure) = closing.failure {
+                return Err(failure.into());
             }
-        };
-        let Self { id, last_words, note, .. } = self;
-        Ok(D::stream(LiveAnswer::new(id, heartbeat, first, subscription, last_words, note)))
-    }
+            Some(closing.frames.into())
+        }
+    };
+    Ok(D::stream(LiveAnswer::new(id, heartbeat, first, subscription, D::last_words, note)))
 }
 
 /// Waits for the end and gives the answer as one body.

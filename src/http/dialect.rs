@@ -1,7 +1,7 @@
 //! A dialect as the HTTP layer needs it.
 
 use actix_web::HttpResponse;
-use tidegate_protocol::{ChatRequest, Encoder, Failure, StreamId};
+use tidegate_protocol::{ChatRequest, Encoder, End, Failure, Outcome, Payload, StreamId};
 
 use super::event_stream::LiveAnswer;
 use crate::config::Chat;
@@ -32,9 +32,31 @@ pub trait Dialect: 'static {
     /// The encoder of the answer to `request`.
     fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder>;
 
+    /// The terminal of a stream whose own actor died before it could say it.
+    fn last_words(outcome: Outcome, failure: &Failure) -> Vec<Payload>;
+
     /// The body of an error response.
     fn error_body(failure: &Failure, status: u16) -> Vec<u8>;
 
     /// Turns a live answer into a streamed response.
     fn stream(answer: LiveAnswer) -> HttpResponse;
+}
+
+/// Has a fresh encoder say nothing but the end.
+pub fn only_the_end(
+    mut encoder: impl Encoder,
+    outcome: Outcome,
+    failure: &Failure,
+) -> Vec<Payload> {
+    let end = End {
+        outcome,
+        failure: Some(failure),
+        finish: None,
+        usage: None,
+        chunks: 0,
+        duration_ns: 0,
+    };
+    let mut payloads = Vec::new();
+    encoder.end(&end, &mut payloads);
+    payloads
 }

@@ -9,7 +9,7 @@ use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{Stream, StreamExt};
-use tidegate_protocol::{Encoder, End, Failure, Outcome, Payload, StreamId, sse};
+use tidegate_protocol::{Failure, Outcome, Payload, StreamId, sse};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::note::AccessNote;
@@ -23,6 +23,8 @@ pub enum Live {
     Idle,
 }
 
+type LastWords = fn(Outcome, &Failure) -> Vec<Payload>;
+
 /// A stream's frames as they come, and signs of life in between. Whoever drops it before the end
 /// cancels the stream.
 pub struct LiveAnswer {
@@ -31,7 +33,7 @@ pub struct LiveAnswer {
     first: Option<VecDeque<Frame>>,
     rest: Subscription,
     /// Says the terminal if the stream's own actor died before it could.
-    last_words: Box<dyn Encoder>,
+    last_words: LastWords,
     last_number: u64,
     note: AccessNote,
 }
@@ -44,7 +46,7 @@ impl LiveAnswer {
         heartbeat: Duration,
         first: Option<VecDeque<Frame>>,
         rest: Subscription,
-        last_words: Box<dyn Encoder>,
+        last_words: LastWords,
         note: AccessNote,
     ) -> Self {
         let heartbeat = Heartbeat::new(heartbeat);
@@ -55,25 +57,12 @@ impl LiveAnswer {
         self.note.ended(&closing);
         match closing.failure {
             Some(failure) if closing.frames.is_empty() => {
-                self.last_words(closing.outcome, &failure)
+                let said = (self.last_words)(closing.outcome, &failure).into_iter();
+                let numbered = said.zip(self.last_number + 1..);
+                numbered.map(|(payload, number)| Frame { number, payload }).collect()
             }
             _ => closing.frames.into(),
         }
-    }
-
-    fn last_words(&mut self, outcome: Outcome, failure: &Failure) -> VecDeque<Frame> {
-        let end = End {
-            outcome,
-            failure: Some(failure),
-            finish: None,
-            usage: None,
-            chunks: 0,
-            duration_ns: 0,
-        };
-        let mut payloads = Vec::new();
-        self.last_words.end(&end, &mut payloads);
-        let numbered = payloads.into_iter().zip(self.last_number + 1..);
-        numbered.map(|(payload, number)| Frame { number, payload }).collect()
     }
 }
 

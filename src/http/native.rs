@@ -7,9 +7,9 @@ use bytestring::ByteString;
 use futures::StreamExt;
 use futures::stream;
 use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
-use tidegate_protocol::{ChatRequest, Encoder, Failure, Payload, StreamId};
+use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload, StreamId};
 
-use super::dialect::{AnswerContext, Dialect};
+use super::dialect::{AnswerContext, Dialect, only_the_end};
 use super::event_stream::{Live, LiveAnswer};
 use crate::config::Chat;
 use crate::stream::Frame;
@@ -41,6 +41,10 @@ impl Dialect for Native {
         } else {
             Box::new(WholeEncoder::new(context.id.to_string(), model))
         }
+    }
+
+    fn last_words(outcome: Outcome, failure: &Failure) -> Vec<Payload> {
+        only_the_end(EventEncoder::new(String::new()), outcome, failure)
     }
 
     fn error_body(failure: &Failure, _status: u16) -> Vec<u8> {

@@ -2,9 +2,9 @@
 
 use actix_web::HttpResponse;
 use tidegate_protocol::openai::{self, ChunkEncoder, RelayEncoder, WholeEncoder};
-use tidegate_protocol::{ChatRequest, Encoder, Failure};
+use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload};
 
-use super::dialect::{AnswerContext, Dialect};
+use super::dialect::{AnswerContext, Dialect, only_the_end};
 use super::event_stream::{LiveAnswer, WireBody};
 use super::native::ACCEL_BUFFERING;
 use crate::config::Chat;
@@ -28,6 +28,10 @@ impl Dialect for OpenAi {
         }
         let chunks = ChunkEncoder::new(id, model, context.created, request.include_usage);
         if context.relay { Box::new(RelayEncoder::with_fallback(chunks)) } else { Box::new(chunks) }
+    }
+
+    fn last_words(outcome: Outcome, failure: &Failure) -> Vec<Payload> {
+        only_the_end(RelayEncoder::new(), outcome, failure)
     }
 
     fn error_body(failure: &Failure, status: u16) -> Vec<u8> {
