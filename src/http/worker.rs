@@ -17,7 +17,8 @@ use crate::telemetry::ModelMetrics;
 /// One model as a worker reaches it.
 pub struct ModelHandle {
     pub backend: Recipient<Generate>,
-    pub metrics: ModelMetrics,
+    /// One reference for a stream to take, instead of a dozen that all workers share.
+    pub metrics: Arc<ModelMetrics>,
 }
 
 /// Everything of one stream lives on one worker; these are the ways into it.
@@ -67,7 +68,7 @@ impl Worker {
             request: Arc::new(request),
             encoder,
             backend: handle.backend.clone(),
-            metrics: handle.metrics.clone(),
+            metrics: Arc::clone(&handle.metrics),
             buffer_bytes: self.buffer_bytes,
             answer_bytes: self.answer_bytes,
         };
@@ -77,8 +78,7 @@ impl Worker {
 }
 
 /// What the encoder of this answer must know.
-#[must_use]
-pub fn answer_context<'a>(
+fn answer_context<'a>(
     id: StreamId,
     ticket: &'a Ticket,
     request: &ChatRequest,

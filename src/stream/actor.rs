@@ -314,7 +314,7 @@ mod tests {
             request: Arc::default(),
             encoder: Box::new(EventEncoder::new("m".to_owned())),
             backend: probe.clone().recipient(),
-            metrics: metrics.model("m"),
+            metrics: Arc::new(metrics.model("m")),
             buffer_bytes: 1,
             answer_bytes: 1,
         };

@@ -31,7 +31,7 @@ pub struct StreamSpec {
     /// Writes in the client's dialect.
     pub encoder: Box<dyn Encoder>,
     pub backend: Recipient<Generate>,
-    pub metrics: ModelMetrics,
+    pub metrics: Arc<ModelMetrics>,
     /// Beyond so many bytes that the client has not taken, the upstream waits.
     pub buffer_bytes: usize,
     /// An unstreamed answer is collected up to here.

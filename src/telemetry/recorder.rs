@@ -1,5 +1,6 @@
 //! The drop guard that records one stream: its outcome exactly once, on every path.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::IntGauge;
@@ -10,7 +11,7 @@ use super::model::ModelMetrics;
 /// Watches one stream from its opening; records it when it ends, or when it is dropped without
 /// an end, which only a fault of the gateway itself can cause.
 pub struct StreamRecorder {
-    metrics: ModelMetrics,
+    metrics: Arc<ModelMetrics>,
     active: IntGauge,
     arrived: Instant,
     dispatched: Option<Instant>,
@@ -24,7 +25,7 @@ pub struct StreamRecorder {
 impl StreamRecorder {
     /// Starts watching; the stream counts as active from now on.
     #[must_use]
-    pub fn start(metrics: ModelMetrics, active: IntGauge, arrived: Instant) -> Self {
+    pub fn start(metrics: Arc<ModelMetrics>, active: IntGauge, arrived: Instant) -> Self {
         active.inc();
         Self {
             metrics,
@@ -138,7 +139,11 @@ mod tests {
     use crate::telemetry::Metrics;
 
     fn recorder(metrics: &Metrics) -> StreamRecorder {
-        StreamRecorder::start(metrics.model("m"), metrics.active_streams.clone(), Instant::now())
+        StreamRecorder::start(
+            Arc::new(metrics.model("m")),
+            metrics.active_streams.clone(),
+            Instant::now(),
+        )
     }
 
     fn text(metrics: &Metrics) -> String {
