@@ -1,5 +1,7 @@
 //! Whether a request may pass, decided in one order: rate limit, then model.
 
+use std::sync::Arc;
+
 use tidegate_protocol::Failure;
 
 use crate::access::{Caller, KeyRing, RateLimit};
@@ -15,12 +17,12 @@ pub struct Ticket {
 pub struct Admission {
     keys: KeyRing,
     rate_limit: RateLimit,
-    catalog: std::sync::Arc<Catalog>,
+    catalog: Arc<Catalog>,
 }
 
 impl Admission {
     #[must_use]
-    pub fn new(keys: KeyRing, rate_limit: RateLimit, catalog: std::sync::Arc<Catalog>) -> Self {
+    pub fn new(keys: KeyRing, rate_limit: RateLimit, catalog: Arc<Catalog>) -> Self {
         Self { keys, rate_limit, catalog }
     }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use actix_web::error::PayloadError;
 use bytes::Bytes;
-use futures::stream::{FusedStream, LocalBoxStream, Stream, StreamExt};
+use futures::stream::{LocalBoxStream, Stream, StreamExt};
 use tidegate_protocol::{Batch, Decoder, ErrorKind, Failure};
 
 /// A batch stops growing here: enough to make messages rare, little enough to keep the memory
@@ -92,12 +92,6 @@ impl Stream for HttpAnswer {
             return Poll::Pending;
         }
         Poll::Ready(Some(Ok(decoded)))
-    }
-}
-
-impl FusedStream for HttpAnswer {
-    fn is_terminated(&self) -> bool {
-        self.ended && self.failed.is_none()
     }
 }
 

@@ -49,7 +49,7 @@ struct Shared {
     bytes: usize,
     level: Level,
     closing: Option<Closing>,
-    published: bool,
+    closed: bool,
     reader_gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -116,7 +116,7 @@ impl Publisher {
         let frames = numbered.map(|(payload, number)| Frame { number, payload }).collect();
         let mut shared = lock(&self.channel);
         shared.closing = Some(Closing { outcome, frames, failure, tokens });
-        shared.published = true;
+        shared.closed = true;
         let reader = shared.reader.take();
         drop(shared);
         wake(reader);
@@ -138,7 +138,7 @@ impl Publisher {
 impl Drop for Publisher {
     /// An actor that dies without a word leaves an internal error behind.
     fn drop(&mut self) {
-        if lock(&self.channel).published {
+        if lock(&self.channel).closed {
             return;
         }
         let failure = Failure::new(ErrorKind::Internal, "the gateway failed in mid-answer");
