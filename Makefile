@@ -1,4 +1,4 @@
-.PHONY: run test lint bench
+.PHONY: run test lint bench bench-codecs
 
 run:
 	cargo run --release --locked
@@ -17,4 +17,7 @@ lint:
 	fi
 
 bench:
-	cargo bench --locked
+	benches/run.sh
+
+bench-codecs:
+	cargo bench --locked --package tidegate

@@ -1,0 +1,160 @@
+//! What one answer is to be: told to the upstream in the prompt, which passes every dialect.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use memchr::memmem;
+
+/// How a request and its answer are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dialect {
+    /// `POST /v1/chat/completions`, server-sent events.
+    OpenAi,
+    /// `POST /api/chat` of Ollama, a JSON document a line.
+    Ollama,
+    /// `POST /api/chat` of Tidegate, server-sent events.
+    Native,
+}
+
+impl Dialect {
+    /// Where its requests go.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::OpenAi => "/v1/chat/completions",
+            Self::Ollama | Self::Native => "/api/chat",
+        }
+    }
+
+    /// What stands in the last line of a whole answer, and in no other.
+    pub const fn end_mark(self) -> &'static [u8] {
+        match self {
+            Self::OpenAi => b"data: [DONE]",
+            Self::Ollama => br#""done":true"#,
+            Self::Native => br#""finishReason":"stop""#,
+        }
+    }
+}
+
+const PROMPT: &str = "bench ";
+
+/// One answer: so many tokens, one every so often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Names the request, so that what the upstream sees of it can be told apart.
+    pub id: u64,
+    pub tokens: u64,
+    /// Zero: as fast as they can be written.
+    pub interval: Duration,
+}
+
+impl Script {
+    /// The whole HTTP request, for the model of that name.
+    pub fn request(&self, dialect: Dialect, model: &str, host: &str) -> Vec<u8> {
+        let Self { id, tokens, interval } = self;
+        let interval = interval.as_micros();
+        let stream = if dialect == Dialect::Native { "" } else { r#""stream":true,"# };
+        let body = format!(
+            r#"{{"model":"{model}",{stream}"messages":[{{"role":"user","content":"{PROMPT}{id} {tokens} {interval} ."}}]}}"#
+        );
+        let path = dialect.path();
+        let length = body.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    /// Reads the script from a request body of any dialect.
+    pub fn find(body: &[u8]) -> Option<Self> {
+        let start = memmem::find(body, PROMPT.as_bytes())? + PROMPT.len();
+        let text = std::str::from_utf8(body.get(start..)?).ok()?;
+        let mut numbers = text.split(' ').map_while(|word| word.parse().ok());
+        Some(Self {
+            id: numbers.next()?,
+            tokens: numbers.next()?,
+            interval: Duration::from_micros(numbers.next()?),
+        })
+    }
+}
+
+/// Writes the frames of one answer, each ready to be sent as one HTTP chunk.
+///
+/// The shapes are those of llama.cpp's server and of Ollama.
+pub struct Frames {
+    dialect: Dialect,
+    frame: String,
+    chunk: String,
+}
+
+impl Frames {
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, frame: String::with_capacity(512), chunk: String::with_capacity(512) }
+    }
+
+    pub const fn head(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Ollama => {
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n"
+            }
+            _ => {
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                 Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
+            }
+        }
+    }
+
+    pub fn token(&mut self, index: u64) -> &[u8] {
+        self.frame.clear();
+        // Writing to a string cannot fail.
+        let _ = match self.dialect {
+            Dialect::Ollama => writeln!(
+                self.frame,
+                r#"{{"model":"bench","created_at":"2026-11-23T03:17:09.262632805Z","message":{{"role":"assistant","content":"t{index} "}},"done":false}}"#
+            ),
+            _ => write!(
+                self.frame,
+                "data: {{\"choices\":[{{\"finish_reason\":null,\"index\":0,\"delta\":{{\"content\":\"t{index} \"}}}}],\"created\":1795403305,\"id\":\"chatcmpl-zw8nCAMRDMJkghWCCIkXasiPQaW8HpUF\",\"model\":\"bench\",\"system_fingerprint\":\"b0-unknown\",\"object\":\"chat.completion.chunk\"}}\n\n"
+            ),
+        };
+        self.as_chunk(false)
+    }
+
+    /// The finish reason, the end mark and the last chunk of the body.
+    pub fn end(&mut self, tokens: u64) -> &[u8] {
+        self.frame.clear();
+        let _ = match self.dialect {
+            Dialect::Ollama => writeln!(
+                self.frame,
+                r#"{{"model":"bench","created_at":"2026-11-23T03:17:09.262632805Z","message":{{"role":"assistant","content":""}},"done":true,"done_reason":"stop","total_duration":1,"load_duration":1,"prompt_eval_count":5,"prompt_eval_duration":1,"eval_count":{tokens},"eval_duration":1}}"#
+            ),
+            _ => write!(
+                self.frame,
+                "data: {{\"choices\":[{{\"finish_reason\":\"stop\",\"index\":0,\"delta\":{{}}}}],\"created\":1795403305,\"id\":\"chatcmpl-zw8nCAMRDMJkghWCCIkXasiPQaW8HpUF\",\"model\":\"bench\",\"system_fingerprint\":\"b0-unknown\",\"object\":\"chat.completion.chunk\"}}\n\ndata: [DONE]\n\n"
+            ),
+        };
+        self.as_chunk(true)
+    }
+
+    fn as_chunk(&mut self, is_last: bool) -> &[u8] {
+        let end = if is_last { "0\r\n\r\n" } else { "" };
+        self.chunk.clear();
+        let _ = write!(self.chunk, "{:x}\r\n{}\r\n{end}", self.frame.len(), self.frame);
+        self.chunk.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upstream_reads_the_script_that_the_request_tells() {
+        let script = Script { id: 7, tokens: 12, interval: Duration::from_micros(2500) };
+        for dialect in [Dialect::OpenAi, Dialect::Ollama, Dialect::Native] {
+            assert_eq!(Script::find(&script.request(dialect, "m", "h")), Some(script));
+        }
+        assert_eq!(Script::find(b"{\"messages\":[]}"), None);
+    }
+}

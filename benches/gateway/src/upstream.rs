@@ -1,0 +1,183 @@
+//! The scripted upstream: speaks OpenAI's and Ollama's wire formats and writes every token by
+//! itself, as engines do. Runs in a thread of its own, pinned to a core.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::alarm::Alarm;
+use crate::machine;
+use crate::script::{Dialect, Frames, Script};
+
+/// What the upstream saw, by the ids of the scripts.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// When connections were closed in mid-answer.
+    closed: Mutex<HashMap<u64, Instant>>,
+    tokens: AtomicU64,
+}
+
+impl Seen {
+    /// When the connection of that request was closed in mid-answer, if it was.
+    pub fn closed(&self, id: u64) -> Option<Instant> {
+        self.closes().get(&id).copied()
+    }
+
+    /// How many tokens were written so far, in all.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
+    }
+
+    fn closes(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running upstream; it ends with the process.
+pub struct Upstream {
+    pub address: SocketAddr,
+    pub seen: Arc<Seen>,
+}
+
+/// Starts the upstream on a free port of this machine.
+pub fn start(core: usize) -> io::Result<Upstream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = runtime.block_on(async { listen() })?;
+    let address = listener.local_addr()?;
+    let seen = Arc::new(Seen::default());
+    let log = Arc::clone(&seen);
+    machine::spawn_pinned(core, move || runtime.block_on(accept(listener, log)))?;
+    Ok(Upstream { address, seen })
+}
+
+/// What the kernel holds of what was written to one connection. Plenty for this machine's own
+/// addresses; left to grow, clients that do not read would be sent gigabytes before it is full.
+const SEND_BUFFER: u32 = 32 * 1024;
+
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(4096)
+}
+
+async fn accept(listener: TcpListener, seen: Arc<Seen>) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let seen = Arc::clone(&seen);
+        // A connection that breaks is the measurement's business: it misses tokens.
+        tokio::spawn(async move { Connection::new(stream, seen)?.serve().await });
+    }
+}
+
+/// What a client asks for.
+enum Request {
+    Answer(Dialect, Script),
+    /// Anything else: health probes, lists of models.
+    Other,
+}
+
+struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    alarm: Alarm,
+    seen: Arc<Seen>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, seen: Arc<Seen>) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, received: Vec::new(), alarm: Alarm::default(), seen })
+    }
+
+    async fn serve(mut self) -> io::Result<()> {
+        while let Some(request) = self.request().await? {
+            match request {
+                Request::Answer(dialect, script) => self.answer(dialect, script).await?,
+                Request::Other => {
+                    let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+                    self.stream.write_all(reply).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request, or `None` at the end of the connection.
+    async fn request(&mut self) -> io::Result<Option<Request>> {
+        loop {
+            if let Some((request, length)) = parse(&self.received)? {
+                self.received.drain(..length);
+                return Ok(Some(request));
+            }
+            if self.stream.read_buf(&mut self.received).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn answer(&mut self, dialect: Dialect, script: Script) -> io::Result<()> {
+        let answered = self.write(dialect, script).await;
+        if answered.is_err() {
+            self.seen.closes().insert(script.id, Instant::now());
+        }
+        answered
+    }
+
+    async fn write(&mut self, dialect: Dialect, script: Script) -> io::Result<()> {
+        let mut frames = Frames::new(dialect);
+        self.stream.write_all(frames.head().as_bytes()).await?;
+        let mut due = Instant::now();
+        for index in 0..script.tokens {
+            if !script.interval.is_zero() {
+                self.wait(due).await?;
+                due += script.interval;
+            }
+            self.stream.write_all(frames.token(index)).await?;
+            self.seen.tokens.fetch_add(1, Ordering::Relaxed);
+        }
+        self.stream.write_all(frames.end(script.tokens)).await
+    }
+
+    /// Waits for the moment, or fails as soon as the connection is closed.
+    async fn wait(&mut self, due: Instant) -> io::Result<()> {
+        let mut byte = [0];
+        tokio::select! {
+            biased;
+            peeked = self.stream.peek(&mut byte) => {
+                peeked?;
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            waited = self.alarm.until(due) => waited,
+        }
+    }
+}
+
+/// The request at the start of `bytes` and its length, if all of it is there.
+fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut request = httparse::Request::new(&mut headers);
+    let parsed = request.parse(bytes).map_err(io::Error::other)?;
+    let httparse::Status::Complete(head) = parsed else { return Ok(None) };
+    let length = content_length(request.headers);
+    let Some(body) = bytes.get(head..head + length) else { return Ok(None) };
+    let dialect = match request.path {
+        Some("/v1/chat/completions") => Dialect::OpenAi,
+        _ => Dialect::Ollama,
+    };
+    let asked =
+        Script::find(body).map_or(Request::Other, |script| Request::Answer(dialect, script));
+    Ok(Some((asked, head + length)))
+}
+
+fn content_length(headers: &[httparse::Header<'_>]) -> usize {
+    let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let value = header.and_then(|header| std::str::from_utf8(header.value).ok());
+    value.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
