@@ -31,7 +31,7 @@ use tokio::task::LocalSet;
 
 use crate::machine::Cores;
 use crate::report::Run;
-use crate::results::{FEWER, FLOOD, MANY, Results, name};
+use crate::results::{COLUMNS, FEWER, FLOOD, LINES, MANY, Results, name};
 use crate::route::{DIRECT, NATIVE_OPENAI, PROXIES, RELAYED, Route, TWO_WORKERS};
 use crate::target::Programs;
 use crate::workload::{Bench, Failure, Workload};
@@ -119,6 +119,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         eprintln!("{index:4} {what}: {:.1} s", begun.elapsed().as_secs_f64());
         results.add(workload, &route, figures);
     }
+    if arguments.only.is_empty() {
+        complete(&results)?;
+    }
     let machine =
         machine::describe(&arguments.gateway.to_string_lossy(), &arguments.nginx.to_string_lossy());
     write(arguments, &Run { machine: &machine, rounds, results: &results, growth })
@@ -158,6 +161,17 @@ fn routes(workload: Workload) -> Vec<Route> {
         _ => {}
     }
     routes
+}
+
+/// A table with holes would pass for a whole one.
+fn complete(results: &Results) -> Result<(), Failure> {
+    for (line, route) in LINES.iter().flat_map(|line| COLUMNS.map(|route| (line, route))) {
+        if results.cell(line, &route).is_none_or(|cell| !cell.median.is_finite()) {
+            let what = format!("{}, {}, {}", name(line.workload), line.figure, route.name);
+            return Err(Failure::Other(format!("{what}: no figure")));
+        }
+    }
+    Ok(())
 }
 
 fn write(arguments: &Arguments, run: &Run<'_>) -> Result<(), Failure> {
