@@ -1,6 +1,6 @@
 //! What one token costs on its way through the codecs: relayed, and translated.
 //!
-//! Run with `make bench`. Each case takes one upstream read of 64 token frames, so that the
+//! Run with `make bench-codecs`. Each case takes one upstream read of 64 token frames, so that the
 //! figure per item is the figure per token.
 
 use bytes::Bytes;
