@@ -101,30 +101,35 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let (is_quick, next_id) = (arguments.quick, Cell::new(1));
     let bench = Bench { programs, cores, seen: upstream.seen, is_quick, next_id };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rounds = if is_quick { 1 } else { arguments.rounds };
     let growth: &[u64] = if arguments.only.is_empty() { &GROWTH } else { &[] };
-    let mut results = Results::default();
-    let limit = Duration::from_secs(arguments.limit);
-    for (index, (round, workload, route)) in plan(arguments, rounds, growth).into_iter().enumerate()
-    {
-        let begun = Instant::now();
-        let measuring =
-            async { tokio::time::timeout(limit, bench.measure(workload, &route)).await };
-        let measured = LocalSet::new().block_on(&runtime, measuring);
-        let what = format!("round {round}, {}, {}", name(workload), route.name);
-        let figures = measured
-            .map_err(|_| Failure::Other(format!("{what}: not done in {limit:?}")))?
-            .map_err(|failure| Failure::Other(format!("{what}: {failure}")))?;
-        eprintln!("{index:4} {what}: {:.1} s", begun.elapsed().as_secs_f64());
-        results.add(workload, &route, figures);
-    }
+    let results = measure(&bench, &plan(arguments, rounds, growth), arguments.limit)?;
     if arguments.only.is_empty() {
         complete(&results)?;
     }
     let machine =
         machine::describe(&arguments.gateway.to_string_lossy(), &arguments.nginx.to_string_lossy());
     write(arguments, &Run { machine: &machine, rounds, results: &results, growth })
+}
+
+fn measure(bench: &Bench, plan: &[(u32, Workload, Route)], limit: u64) -> Result<Results, Failure> {
+    let limit = Duration::from_secs(limit);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut results = Results::default();
+    for (index, (round, workload, route)) in plan.iter().enumerate() {
+        let begun = Instant::now();
+        let measuring =
+            async { tokio::time::timeout(limit, bench.measure(*workload, route)).await };
+        let measured = LocalSet::new().block_on(&runtime, measuring);
+        let what = format!("round {round}, {}, {}", name(*workload), route.name);
+        let figures = measured
+            .map_err(|_| Failure::Other(format!("{what}: not done in {limit:?}")))?
+            .map_err(|failure| Failure::Other(format!("{what}: {failure}")))?;
+        let (done, all, took) = (index + 1, plan.len(), begun.elapsed().as_secs_f64());
+        eprintln!("{done:3}/{all} {what}: {took:.1} s");
+        results.add(*workload, route, figures);
+    }
+    Ok(results)
 }
 
 /// What is measured, in order. Each round starts with another route.

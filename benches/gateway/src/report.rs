@@ -176,7 +176,6 @@ fn goal(goal: Goal) -> String {
 /// Three digits that mean something.
 pub fn number(value: f64) -> String {
     match value.abs() {
-        size if size >= 1_000.0 => format!("{value:.0}"),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -202,4 +201,33 @@ fn table(rows: &[Vec<String>]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::NGINX_OPENAI;
+
+    #[test]
+    fn the_report_shows_ratios_goals_and_what_is_missed() {
+        let mut results = Results::default();
+        let figure = "CPU per stream, µs";
+        for (route, cpu) in [(NGINX_OPENAI, 20.0), (RELAYED, 28.0), (NATIVE_OPENAI, 60.0)] {
+            results.add(Workload::ShortAnswers, &route, vec![(figure, cpu)]);
+        }
+        let run = Run { machine: "a machine", rounds: 1, results: &results, growth: &[] };
+        let text = run.markdown();
+        let row = text.lines().find(|line| line.contains(figure)).unwrap();
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let expected = ["", "W2 short answers", figure, "20.0", "28.0 (1.40)", "60.0 (3.00)"];
+        assert_eq!(cells[..6], expected);
+        let verdict = "1 of 2 goals are met. Missed: W2 short answers, CPU per stream, µs (native from OpenAI).";
+        assert!(text.contains(verdict), "{text}");
+        assert_eq!(run.json()["figures"][1]["timesNginx"], 1.4);
+    }
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        assert_eq!([1234.5, 123.45, 12.345, 1.2345].map(number), ["1234", "123", "12.3", "1.23"]);
+    }
 }
