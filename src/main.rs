@@ -11,6 +11,11 @@ use tidegate::app::{Gateway, shutdown_signal};
 use tidegate::config::{Config, Loaded};
 use tidegate::telemetry::logging;
 
+/// It keeps blocks of one size together and so holds many slow streams in fewer pages than glibc,
+/// and gives back what a burst has left behind.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Bad usage or a configuration with faults, as clap's own exit code.
 const EXIT_USAGE: u8 = 2;
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
