@@ -8,17 +8,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::error::PayloadError;
-use bytes::Bytes;
-use futures::stream::{LocalBoxStream, Stream, StreamExt};
+use futures::stream::{Stream, StreamExt};
 use tidegate_protocol::{Batch, Decoder, ErrorKind, Failure};
+
+use super::client::Body;
 
 /// A batch stops growing here: enough to make messages rare, little enough to keep the memory
 /// of a stream small.
-const BATCH_BYTES: usize = 32 * 1024;
+pub(super) const BATCH_BYTES: usize = 32 * 1024;
 
 pub struct HttpAnswer {
     /// Fused: awc's body panics when it is polled past its end.
-    body: futures::stream::Fuse<LocalBoxStream<'static, Result<Bytes, PayloadError>>>,
+    body: futures::stream::Fuse<Body>,
     decoder: Box<dyn Decoder>,
     /// A failure that came behind frames which are to be passed on first.
     failed: Option<Failure>,
@@ -26,11 +27,8 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    pub fn new(
-        body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
-        decoder: Box<dyn Decoder>,
-    ) -> Self {
-        Self { body: body.boxed_local().fuse(), decoder, failed: None, ended: false }
+    pub fn new(body: Body, decoder: Box<dyn Decoder>) -> Self {
+        Self { body: body.fuse(), decoder, failed: None, ended: false }
     }
 
     /// Ends the answer with what has been decoded and, behind it, the failure.

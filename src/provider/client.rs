@@ -1,5 +1,7 @@
 //! One pooled HTTP client per worker, and the few settings without which it harms streams.
 //!
+//! Upstreams without TLS are reached by [`plain`](super::plain), others by awc.
+//!
 //! awc's own timeout covers the response head, so a slow first token would fail: it is off, and
 //! the backend's timers take its place. Its pool is capped at 100 connections: the cap is off,
 //! permits bound the load. Redirects are not followed: configuration alone chooses hosts.
@@ -14,19 +16,31 @@ use actix_rt::net::TcpStream;
 use actix_tls::connect::{
     ConnectError as TcpConnectError, ConnectInfo, Connection, Connector, ConnectorService,
 };
+use actix_web::HttpMessage;
 use actix_web::dev::Service;
-use actix_web::http::Uri;
-use actix_web::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use awc::error::{ConnectError, SendRequestError};
-use awc::{ClientRequest, ClientResponse};
-use bytes::Bytes;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use actix_web::http::uri::Scheme;
+use actix_web::http::{Method, StatusCode, Uri};
+use awc::error::{ConnectError, InvalidUrl, SendRequestError};
+use bytes::{Bytes, BytesMut};
 use futures::future::{FutureExt, LocalBoxFuture};
+use futures::stream::{LocalBoxStream, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure, StreamId, openai};
 
+use super::plain::{self, PlainClient};
 use crate::config::{Model, Secret};
 
+const JSON: &str = "application/json";
+const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Idle connections are closed before the upstream does it: llama.cpp waits 5 s.
-const POOL_IDLE: Duration = Duration::from_secs(4);
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
+/// No connection is used for longer: names may come to mean other addresses.
+pub(super) const POOL_LIFETIME: Duration = Duration::from_secs(3600);
 /// A refusal's body is read up to here for its message.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
@@ -35,7 +49,20 @@ const RETRY_AFTER_CAP_SECONDS: u32 = 3600;
 
 /// The client of one worker; clones share its pool.
 #[derive(Clone)]
-pub struct HttpClient(awc::Client);
+pub struct HttpClient {
+    plain: PlainClient,
+    tls: awc::Client,
+}
+
+/// The head of a response, as far as it matters, and its body.
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+/// The bytes of a body as they come. Not to be polled past its end.
+pub type Body = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
 
 impl HttpClient {
     /// Builds the client for upstreams of `models`; each host gets the connect time limit its
@@ -52,24 +79,44 @@ impl HttpClient {
             }
         }
         let longest = limits.values().max().copied().unwrap_or(Duration::from_secs(5));
+        let upstream = UpstreamConnector {
+            tcp: Connector::default().service(),
+            limits: Rc::new(limits),
+            longest,
+        };
         let connector = awc::Connector::new()
-            .connector(UpstreamConnector {
-                tcp: Connector::default().service(),
-                limits: Rc::new(limits),
-                longest,
-            })
+            .connector(upstream.clone())
             .timeout(longest + Duration::from_secs(1))
             .handshake_timeout(longest)
             .limit(0)
-            .conn_keep_alive(POOL_IDLE)
-            .conn_lifetime(Duration::from_secs(3600));
-        let client = awc::Client::builder()
+            .conn_keep_alive(POOL_IDLE);
+        let tls = awc::Client::builder()
             .connector(connector)
             .disable_timeout()
             .disable_redirects()
             .no_default_headers()
             .finish();
-        Self(client)
+        Self { plain: PlainClient::new(upstream), tls }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<Reply, SendRequestError> {
+        let uri: Uri = url.parse().map_err(|_| SendRequestError::Url(InvalidUrl::MissingHost))?;
+        if uri.scheme() == Some(&Scheme::HTTP) {
+            return self.plain.send(plain::request_head(method, uri, headers), body).await;
+        }
+        let mut request = self.tls.request(method, uri);
+        for header in headers {
+            request = request.insert_header(header.clone());
+        }
+        let mut response = request.send_body(body).await?;
+        let body = response.take_payload().boxed_local();
+        Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
     }
 }
 
@@ -80,7 +127,7 @@ fn authority_of(uri: &Uri) -> Option<String> {
 /// Connects with a time limit per host and without Nagle's delay, which would hold a request's
 /// last bytes back.
 #[derive(Clone)]
-struct UpstreamConnector {
+pub(super) struct UpstreamConnector {
     tcp: ConnectorService,
     limits: Rc<HashMap<String, Duration>>,
     longest: Duration,
@@ -145,20 +192,20 @@ impl Target {
     ///
     /// # Errors
     /// By kind: unreachable, connect timeout, or as the upstream's status says.
-    pub async fn post(
-        &self,
-        path: &str,
-        id: StreamId,
-        body: Bytes,
-    ) -> Result<ClientResponse, Failure> {
+    pub async fn post(&self, path: &str, id: StreamId, body: Bytes) -> Result<Reply, Failure> {
         let url = self.url(path);
-        let mut response = self.send_once(&url, id, body.clone()).await;
+        let mut headers = self.headers(Some(JSON));
+        headers.push((ACCEPT, HeaderValue::from_static(STREAMS)));
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.push((REQUEST_ID, id));
+        }
+        let mut reply = self.client.send(Method::POST, &url, &headers, body.clone()).await;
         // The upstream may close a pooled connection at the very moment it is taken up again.
         // Nothing was answered on it, so one more try on another one is safe.
-        if response.as_ref().is_err_and(was_stale) {
-            response = self.send_once(&url, id, body).await;
+        if reply.as_ref().is_err_and(was_stale) {
+            reply = self.client.send(Method::POST, &url, &headers, body).await;
         }
-        accept(response.map_err(|error| send_failure(&error))?).await
+        accept(reply.map_err(|error| send_failure(&error))?).await
     }
 
     /// Posts a small question and reads the document that answers it.
@@ -171,33 +218,9 @@ impl Target {
         body: Bytes,
         limit: usize,
     ) -> Result<Bytes, Failure> {
-        let request = self.client.0.post(self.url(path));
-        let request = self.authorized(request.insert_header((CONTENT_TYPE, "application/json")));
-        let sent = request.send_body(body).await;
+        let headers = self.headers(Some(JSON));
+        let sent = self.client.send(Method::POST, &self.url(path), &headers, body).await;
         read_whole(accept(sent.map_err(|error| send_failure(&error))?).await?, limit).await
-    }
-
-    async fn send_once(
-        &self,
-        url: &str,
-        id: StreamId,
-        body: Bytes,
-    ) -> Result<ClientResponse, SendRequestError> {
-        let request = self
-            .client
-            .0
-            .post(url)
-            .insert_header((CONTENT_TYPE, "application/json"))
-            .insert_header((ACCEPT, "text/event-stream, application/x-ndjson, application/json"))
-            .insert_header(("x-request-id", id.to_string()));
-        self.authorized(request).send_body(body).await
-    }
-
-    fn authorized(&self, request: ClientRequest) -> ClientRequest {
-        match &self.api_key {
-            Some(key) => request.insert_header((AUTHORIZATION, format!("Bearer {}", key.expose()))),
-            None => request,
-        }
     }
 
     /// Gets a small document, such as a list of models.
@@ -205,30 +228,51 @@ impl Target {
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn get(&self, url: &str, limit: usize) -> Result<Bytes, Failure> {
-        let sent = self.authorized(self.client.0.get(url)).send().await;
+        let sent = self.client.send(Method::GET, url, &self.headers(None), Bytes::new()).await;
         read_whole(accept(sent.map_err(|error| send_failure(&error))?).await?, limit).await
+    }
+
+    fn headers(&self, content_type: Option<&'static str>) -> Vec<(HeaderName, HeaderValue)> {
+        let content_type = content_type.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
+        let key = self.api_key.as_ref().and_then(|key| {
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
+            Some((AUTHORIZATION, bearer.ok()?))
+        });
+        content_type.into_iter().chain(key).collect()
     }
 }
 
-async fn read_whole(mut response: ClientResponse, limit: usize) -> Result<Bytes, Failure> {
-    response.body().limit(limit).await.map_err(|error| {
+async fn read_whole(reply: Reply, limit: usize) -> Result<Bytes, Failure> {
+    collect(reply.body, limit).await.map_err(|error| {
         let message = format!("the upstream's reply could not be read: {error}");
         Failure::new(ErrorKind::UpstreamProtocol, message)
     })
 }
 
-/// Lets a success pass; turns a refusal into a failure with the upstream's own message.
-async fn accept(mut response: ClientResponse) -> Result<ClientResponse, Failure> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, PayloadError> {
+    let mut whole = BytesMut::new();
+    while let Some(read) = body.next().await {
+        let read = read?;
+        if whole.len() + read.len() > limit {
+            return Err(PayloadError::Overflow);
+        }
+        whole.extend_from_slice(&read);
     }
-    let retry_after = response
-        .headers()
+    Ok(whole.freeze())
+}
+
+/// Lets a success pass; turns a refusal into a failure with the upstream's own message.
+async fn accept(reply: Reply) -> Result<Reply, Failure> {
+    let status = reply.status;
+    if status.is_success() {
+        return Ok(reply);
+    }
+    let retry_after = reply
+        .headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok())
         .map(|seconds| seconds.min(RETRY_AFTER_CAP_SECONDS));
-    let reading = response.body().limit(ERROR_BODY_BYTES);
+    let reading = collect(reply.body, ERROR_BODY_BYTES);
     let body = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
     Err(openai::decode_error(status.as_u16(), &body).retry_after(retry_after))

@@ -1,6 +1,7 @@
 //! The code that speaks to upstreams, one file per kind.
 //!
 //! - [`client`]: one pooled HTTP client per worker.
+//! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream.
 //! - [`answer`]: an upstream's response body as a stream of batches.
 //! - [`openai`], [`vllm`], [`ollama`], [`builtin`]: the kinds.
 //!
@@ -12,6 +13,7 @@ mod builtin;
 pub mod client;
 mod ollama;
 mod openai;
+mod plain;
 mod vllm;
 
 use std::rc::Rc;

@@ -35,9 +35,9 @@ impl Provider for Ollama {
         let target = Rc::clone(&self.target);
         async move {
             let body = ollama::encode_request(&call.request, &target.upstream_model)?;
-            let response = target.post("/api/chat", call.id, Bytes::from(body)).await?;
+            let reply = target.post("/api/chat", call.id, Bytes::from(body)).await?;
             let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
-            Ok(HttpAnswer::new(response, decoder).boxed_local())
+            Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
         }
         .boxed_local()
     }

@@ -3,14 +3,13 @@
 use std::rc::Rc;
 
 use actix_web::http::header::CONTENT_TYPE;
-use awc::ClientResponse;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
 use tidegate_protocol::{ChatRequest, Decoder, ErrorKind, Failure, openai};
 
 use super::answer::HttpAnswer;
-use super::client::Target;
+use super::client::{Reply, Target};
 use super::{Answer, Call, Provider};
 
 /// An unstreamed answer, or a list of models, is read up to here.
@@ -37,9 +36,9 @@ impl Provider for OpenAi {
             let relay = call.request.original.is_some();
             let stream = asks_for_stream(&call.request);
             let body = openai::encode_request(&call.request, &target.upstream_model, stream);
-            let response = target.post("/chat/completions", call.id, Bytes::from(body)).await?;
-            let decoder = decoder_for(&response, &call.request, &target, relay);
-            Ok(HttpAnswer::new(response, decoder).boxed_local())
+            let reply = target.post("/chat/completions", call.id, Bytes::from(body)).await?;
+            let decoder = decoder_for(&reply, &call.request, &target, relay);
+            Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
         }
         .boxed_local()
     }
@@ -70,13 +69,13 @@ fn asks_for_stream(request: &ChatRequest) -> bool {
 
 /// Trusts the response's own type over what was asked: some servers answer whole all the same.
 fn decoder_for(
-    response: &ClientResponse,
+    reply: &Reply,
     request: &ChatRequest,
     target: &Target,
     relay: bool,
 ) -> Box<dyn Decoder> {
-    let whole = response
-        .headers()
+    let whole = reply
+        .headers
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     let max = target.max_frame_bytes;

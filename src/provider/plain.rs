@@ -1,0 +1,293 @@
+//! HTTP/1.1 to upstreams without TLS, made to hold next to nothing per stream.
+//!
+//! An awc connection keeps a read buffer that grows to 32 KiB, a write buffer of 8 KiB and a clock
+//! of its own that ticks twice a second. For thousands of slow answers that is most of the
+//! gateway's memory and much of its time. Here all connections of a worker read into one buffer,
+//! what arrived is copied out at its size, and there is one clock. The wire format is actix's own
+//! codec, the same that awc uses.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use actix_http::body::BodySize;
+use actix_http::error::{ParseError, PayloadError};
+use actix_http::h1::{ClientCodec, ClientPayloadCodec, Message, MessageType};
+use actix_http::{RequestHead, ResponseHead, ServiceConfig};
+use actix_rt::net::TcpStream;
+use actix_tls::connect::ConnectInfo;
+use actix_web::dev::Service;
+use actix_web::http::header::{HOST, HeaderName, HeaderValue};
+use actix_web::http::uri::Authority;
+use actix_web::http::{Method, Uri};
+use awc::error::{ConnectError, SendRequestError};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::FutureExt;
+use futures::stream::{Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::io::poll_read_buf;
+
+use super::answer::BATCH_BYTES;
+use super::client::{POOL_IDLE, POOL_LIFETIME, Reply, UpstreamConnector};
+
+/// actix's codec replaces a buffer that has less than 2 KiB left by one of 32 KiB.
+const SPARE_BYTES: usize = 2 * 1024;
+/// Room for a response's head; most need a tenth of it.
+const HEAD_BYTES: usize = 4 * 1024;
+
+/// The plain connections of one worker; clones share them.
+#[derive(Clone)]
+pub struct PlainClient(Rc<Shared>);
+
+struct Shared {
+    connector: UpstreamConnector,
+    /// Holds the one clock.
+    config: ServiceConfig,
+    idle: RefCell<HashMap<Authority, VecDeque<Connection>>>,
+    /// Empty between two polls: whoever reads into it takes all of it out.
+    read: RefCell<BytesMut>,
+}
+
+struct Connection {
+    io: TcpStream,
+    created: Instant,
+    used: Instant,
+}
+
+impl Connection {
+    fn is_fresh(&self) -> bool {
+        self.used.elapsed() < POOL_IDLE && self.created.elapsed() < POOL_LIFETIME
+    }
+
+    /// An idle connection on which something can be read was closed, or is out of step.
+    fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut buffer = tokio::io::ReadBuf::new(&mut byte);
+        let read =
+            poll_fn(|cx| tokio::io::AsyncRead::poll_read(Pin::new(&mut self.io), cx, &mut buffer));
+        read.now_or_never().is_none()
+    }
+}
+
+impl PlainClient {
+    pub fn new(connector: UpstreamConnector) -> Self {
+        Self(Rc::new(Shared {
+            connector,
+            config: ServiceConfig::default(),
+            idle: RefCell::default(),
+            read: RefCell::default(),
+        }))
+    }
+
+    /// Sends a request; resolves with the head of the response.
+    ///
+    /// # Errors
+    /// As awc's own.
+    pub async fn send(&self, head: RequestHead, body: Bytes) -> Result<Reply, SendRequestError> {
+        let authority = head.uri.authority().cloned();
+        let authority = authority.ok_or(SendRequestError::Connect(ConnectError::Unresolved))?;
+        let mut connection = self.connection(&authority, &head.uri).await?;
+        let mut codec = ClientCodec::new(self.0.config.clone());
+        write(&mut connection.io, &mut codec, head, body).await.map_err(SendRequestError::Send)?;
+
+        let (mut head, mut read) = read_head(&mut connection.io, &mut codec).await?;
+        let has_body = !matches!(codec.message_type(), MessageType::None);
+        let mut codec = codec.into_payload_codec();
+        let (first, ended) = if has_body {
+            let failed = |_| SendRequestError::Response(ParseError::Incomplete);
+            unpack(&mut codec, &mut read).map_err(failed)?
+        } else {
+            (Bytes::new(), true)
+        };
+        let client = self.clone();
+        let mut body = PlainBody { client, authority, connection: Some(connection), codec, first };
+        if ended {
+            body.release(read.is_empty());
+        }
+        Ok(Reply {
+            status: head.status,
+            headers: std::mem::take(head.headers_mut()),
+            body: body.boxed_local(),
+        })
+    }
+
+    /// An idle connection that is still good, the last one used first, or a new one.
+    async fn connection(
+        &self,
+        authority: &Authority,
+        uri: &Uri,
+    ) -> Result<Connection, SendRequestError> {
+        while let Some(mut idle) = self.take_idle(authority) {
+            if idle.is_fresh() && idle.is_quiet() {
+                return Ok(idle);
+            }
+        }
+        let connected = self.0.connector.call(ConnectInfo::new(uri.clone())).await;
+        let (io, _) =
+            connected.map_err(|error| SendRequestError::Connect(error.into()))?.into_parts();
+        let now = Instant::now();
+        Ok(Connection { io, created: now, used: now })
+    }
+
+    fn take_idle(&self, authority: &Authority) -> Option<Connection> {
+        self.0.idle.borrow_mut().get_mut(authority)?.pop_back()
+    }
+
+    fn keep(&self, authority: &Authority, mut connection: Connection) {
+        connection.used = Instant::now();
+        let mut idle = self.0.idle.borrow_mut();
+        let idle = idle.entry(authority.clone()).or_default();
+        while idle.front().is_some_and(|oldest| !oldest.is_fresh()) {
+            idle.pop_front();
+        }
+        idle.push_back(connection);
+    }
+}
+
+/// The head of a request, with the host as awc would write it.
+pub fn request_head(
+    method: Method,
+    uri: Uri,
+    headers: &[(HeaderName, HeaderValue)],
+) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.method = method;
+    let host = uri.authority().map(|authority| {
+        let host = authority.host();
+        match authority.port_u16() {
+            None | Some(80 | 443) => host.to_owned(),
+            Some(port) => format!("{host}:{port}"),
+        }
+    });
+    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
+        head.headers.insert(HOST, host);
+    }
+    for (name, value) in headers {
+        head.headers.insert(name.clone(), value.clone());
+    }
+    head.uri = uri;
+    head
+}
+
+async fn write(
+    io: &mut TcpStream,
+    codec: &mut ClientCodec,
+    head: RequestHead,
+    body: Bytes,
+) -> std::io::Result<()> {
+    let size = BodySize::Sized(body.len() as u64);
+    let mut out = BytesMut::with_capacity(HEAD_BYTES);
+    codec.encode(Message::Item((head.into(), size)), &mut out)?;
+    codec.encode(Message::Chunk(Some(body)), &mut out)?;
+    io.write_all_buf(&mut out).await
+}
+
+/// The head, and what was read of the body along with it.
+async fn read_head(
+    io: &mut TcpStream,
+    codec: &mut ClientCodec,
+) -> Result<(ResponseHead, BytesMut), SendRequestError> {
+    let mut read = BytesMut::with_capacity(HEAD_BYTES);
+    loop {
+        let reading = poll_fn(|cx| poll_read_buf(Pin::new(&mut *io), cx, &mut read));
+        if reading.await.map_err(SendRequestError::Send)? == 0 {
+            return Err(if read.is_empty() {
+                SendRequestError::Connect(ConnectError::Disconnected)
+            } else {
+                SendRequestError::Response(ParseError::Incomplete)
+            });
+        }
+        if let Some(head) = codec.decode(&mut read).map_err(SendRequestError::Response)? {
+            return Ok((head, read));
+        }
+    }
+}
+
+/// Joins what `read` holds of the body; tells whether the body has ended.
+fn unpack(
+    codec: &mut ClientPayloadCodec,
+    read: &mut BytesMut,
+) -> Result<(Bytes, bool), PayloadError> {
+    let mut joined = BytesMut::new();
+    loop {
+        match codec.decode(read)? {
+            Some(Some(chunk)) => {
+                if joined.is_empty() {
+                    joined.reserve(chunk.len() + read.len());
+                }
+                joined.extend_from_slice(&chunk);
+            }
+            Some(None) => return Ok((joined.freeze(), true)),
+            None => return Ok((joined.freeze(), false)),
+        }
+    }
+}
+
+/// A response's body. Dropped before its end it closes the connection.
+struct PlainBody {
+    client: PlainClient,
+    authority: Authority,
+    /// None once the body has ended.
+    connection: Option<Connection>,
+    codec: ClientPayloadCodec,
+    /// What came with the head.
+    first: Bytes,
+}
+
+impl PlainBody {
+    /// The body has ended; its connection can be used again if nothing came behind it.
+    fn release(&mut self, clean: bool) {
+        if let Some(connection) = self.connection.take()
+            && clean
+            && self.codec.keep_alive()
+        {
+            self.client.keep(&self.authority, connection);
+        }
+    }
+}
+
+impl Stream for PlainBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if !this.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut this.first))));
+        }
+        let client = this.client.clone();
+        let mut read = client.0.read.borrow_mut();
+        while let Some(connection) = &mut this.connection {
+            read.clear();
+            // One read takes no more than a batch holds.
+            read.reserve(BATCH_BYTES + SPARE_BYTES);
+            let mut room = (&mut *read).limit(BATCH_BYTES);
+            let unpacked = match ready!(poll_read_buf(Pin::new(&mut connection.io), cx, &mut room))
+            {
+                // As with awc a clean end, which proves nothing.
+                Ok(0) => Ok((Bytes::new(), true)),
+                Ok(_) => unpack(&mut this.codec, &mut read),
+                Err(error) => Err(error.into()),
+            };
+            let (bytes, ended) = match unpacked {
+                Ok(unpacked) => unpacked,
+                Err(error) => {
+                    this.connection = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            };
+            if ended {
+                let clean = read.is_empty();
+                this.release(clean);
+            }
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+        }
+        Poll::Ready(None)
+    }
+}
