@@ -76,8 +76,8 @@ impl Server {
         let max_streams = integer("max_streams", 1000, 1..=1_000_000);
         let max_connections = integer("max_connections", 25_000, 1..=1_000_000);
         let body_limit_bytes = integer("body_limit_bytes", 1_048_576, 1..=104_857_600);
-        let write_buffer_bytes = integer("write_buffer_bytes", 32_768, 4096..=SIXTEEN_MIB);
-        let stream_buffer_bytes = integer("stream_buffer_bytes", 65_536, 4096..=SIXTEEN_MIB);
+        let write_buffer_bytes = integer("write_buffer_bytes", 8192, 4096..=SIXTEEN_MIB);
+        let stream_buffer_bytes = integer("stream_buffer_bytes", 4096, 4096..=SIXTEEN_MIB);
         let max_answer_bytes = integer("max_answer_bytes", 8_388_608, 4096..=1_073_741_824);
 
         let mut seconds =

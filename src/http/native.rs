@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
 use actix_web_lab::sse::{Data, Event, Sse};
 use bytestring::ByteString;
-use futures::StreamExt;
-use futures::stream;
+use futures::future::ready;
+use futures::stream::{self, Stream, StreamExt};
 use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
 use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload, StreamId};
 
@@ -53,7 +53,7 @@ impl Dialect for Native {
 
     fn stream(answer: LiveAnswer) -> HttpResponse {
         let id = answer.id;
-        let events = answer.flat_map(move |live| stream::iter(events(id, live)));
+        let events = answer.flat_map(move |live| events(id, live));
         HttpResponse::Ok()
             .content_type("text/event-stream")
             .insert_header(("cache-control", "no-cache"))
@@ -62,10 +62,17 @@ impl Dialect for Native {
     }
 }
 
-fn events(id: StreamId, live: Live) -> Vec<Event> {
+/// Made one by one as they are written: a client that does not read holds frames, not events.
+fn events(id: StreamId, live: Live) -> impl Stream<Item = Event> {
     match live {
-        Live::Frames(frames) => frames.into_iter().filter_map(|frame| event(id, frame)).collect(),
-        Live::Idle => vec![Event::Comment(ByteString::from_static("k"))],
+        Live::Frames(frames) => {
+            let events = frames.into_iter().filter_map(move |frame| event(id, frame));
+            stream::iter(events).left_stream()
+        }
+        Live::Idle => {
+            let comment = Event::Comment(ByteString::from_static("k"));
+            stream::once(ready(comment)).right_stream()
+        }
     }
 }
 

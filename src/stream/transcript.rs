@@ -9,6 +9,10 @@ use tidegate_protocol::{
 
 use super::subscription::{Publisher, Room};
 
+/// Room for so many payloads is kept from batch to batch: enough for a stream that is not in a
+/// hurry, while one burst does not cost memory for the rest of a stream's life.
+const KEPT_PAYLOADS: usize = 4;
+
 /// What has been said so far.
 pub struct Transcript {
     encoder: Box<dyn Encoder>,
@@ -68,6 +72,7 @@ impl Transcript {
     fn flush(&mut self) {
         if !self.payloads.is_empty() {
             self.publisher.publish(self.payloads.drain(..));
+            self.payloads.shrink_to(KEPT_PAYLOADS);
         }
     }
 

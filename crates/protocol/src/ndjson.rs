@@ -45,7 +45,9 @@ impl NdjsonDecoder {
             let rest = self.read.get(begin..).unwrap_or_default();
             let Some(length) = memchr(b'\n', rest) else {
                 self.carry.extend_from_slice(rest);
-                self.at = self.read.len();
+                // It may be long until the next read, and the client may hold none of this one.
+                self.read = Bytes::new();
+                self.at = 0;
                 self.check_bound(self.carry.len())?;
                 return Ok(None);
             };

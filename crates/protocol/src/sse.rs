@@ -160,7 +160,9 @@ impl SseDecoder {
         let plain = if matches!(self.scan, Scan::Start) { plain_end(rest) } else { None };
         let Some(end) = plain.or_else(|| unit_end(&mut self.scan, rest)) else {
             self.carry.extend_from_slice(rest);
-            self.at = self.read.len();
+            // It may be long until the next read, and the client may hold none of this one.
+            self.read = Bytes::new();
+            self.at = 0;
             self.check_bound(self.carry.len())?;
             return Ok(None);
         };
