@@ -98,17 +98,12 @@ impl PlainClient {
         let (mut head, mut read) = read_head(&mut connection.io, &mut codec).await?;
         let has_body = !matches!(codec.message_type(), MessageType::None);
         let mut codec = codec.into_payload_codec();
-        let (first, ended) = if has_body {
-            let failed = |_| SendRequestError::Response(ParseError::Incomplete);
-            unpack(&mut codec, &mut read).map_err(failed)?
-        } else {
-            (Bytes::new(), true)
-        };
+        let (first, standing) =
+            if has_body { unpack(&mut codec, &mut read) } else { (Bytes::new(), Standing::Ended) };
+        let connection = Some(connection);
         let client = self.clone();
-        let mut body = PlainBody { client, authority, connection: Some(connection), codec, first };
-        if ended {
-            body.release(read.is_empty());
-        }
+        let mut body = PlainBody { client, authority, connection, codec, first, fault: None };
+        body.stand(standing, &read);
         Ok(Reply {
             status: head.status,
             headers: std::mem::take(head.headers_mut()),
@@ -208,24 +203,30 @@ async fn read_head(
     }
 }
 
-/// Joins what `read` holds of the body; tells whether the body has ended.
-fn unpack(
-    codec: &mut ClientPayloadCodec,
-    read: &mut BytesMut,
-) -> Result<(Bytes, bool), PayloadError> {
+/// Where a body stands after what was read.
+enum Standing {
+    Open,
+    Ended,
+    Broken(PayloadError),
+}
+
+/// Joins what `read` holds of the body. What came before a fault is not lost.
+fn unpack(codec: &mut ClientPayloadCodec, read: &mut BytesMut) -> (Bytes, Standing) {
     let mut joined = BytesMut::new();
-    loop {
-        match codec.decode(read)? {
-            Some(Some(chunk)) => {
+    let standing = loop {
+        match codec.decode(read) {
+            Ok(Some(Some(chunk))) => {
                 if joined.is_empty() {
                     joined.reserve(chunk.len() + read.len());
                 }
                 joined.extend_from_slice(&chunk);
             }
-            Some(None) => return Ok((joined.freeze(), true)),
-            None => return Ok((joined.freeze(), false)),
+            Ok(Some(None)) => break Standing::Ended,
+            Ok(None) => break Standing::Open,
+            Err(error) => break Standing::Broken(error),
         }
-    }
+    };
+    (joined.freeze(), standing)
 }
 
 /// A response's body. Dropped before its end it closes the connection.
@@ -235,19 +236,51 @@ struct PlainBody {
     /// None once the body has ended.
     connection: Option<Connection>,
     codec: ClientPayloadCodec,
-    /// What came with the head.
+    /// What has come and is to be given first: what came with the head, then a fault.
     first: Bytes,
+    fault: Option<PayloadError>,
 }
 
 impl PlainBody {
-    /// The body has ended; its connection can be used again if nothing came behind it.
-    fn release(&mut self, clean: bool) {
-        if let Some(connection) = self.connection.take()
-            && clean
-            && self.codec.keep_alive()
-        {
-            self.client.keep(&self.authority, connection);
+    /// Takes note of where the body stands; `rest` is what was read and is not of it.
+    fn stand(&mut self, standing: Standing, rest: &BytesMut) {
+        match standing {
+            Standing::Open => {}
+            Standing::Ended => {
+                if let Some(connection) = self.connection.take()
+                    && rest.is_empty()
+                    && self.codec.keep_alive()
+                {
+                    self.client.keep(&self.authority, connection);
+                }
+            }
+            Standing::Broken(error) => {
+                self.connection = None;
+                self.fault = Some(error);
+            }
         }
+    }
+
+    /// Reads once; the bytes of the body among it.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let client = self.client.clone();
+        let mut read = client.0.read.borrow_mut();
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Bytes::new()) };
+        read.clear();
+        // One read takes no more than a batch holds.
+        read.reserve(BATCH_BYTES + SPARE_BYTES);
+        let mut room = (&mut *read).limit(BATCH_BYTES);
+        match ready!(poll_read_buf(Pin::new(&mut connection.io), cx, &mut room)) {
+            // As with awc a clean end, which proves nothing.
+            Ok(0) => self.connection = None,
+            Ok(_) => {
+                let (bytes, standing) = unpack(&mut self.codec, &mut read);
+                self.stand(standing, &read);
+                return Poll::Ready(bytes);
+            }
+            Err(error) => self.stand(Standing::Broken(error.into()), &read),
+        }
+        Poll::Ready(Bytes::new())
     }
 }
 
@@ -255,39 +288,48 @@ impl Stream for PlainBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if !this.first.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut this.first))));
-        }
-        let client = this.client.clone();
-        let mut read = client.0.read.borrow_mut();
-        while let Some(connection) = &mut this.connection {
-            read.clear();
-            // One read takes no more than a batch holds.
-            read.reserve(BATCH_BYTES + SPARE_BYTES);
-            let mut room = (&mut *read).limit(BATCH_BYTES);
-            let unpacked = match ready!(poll_read_buf(Pin::new(&mut connection.io), cx, &mut room))
-            {
-                // As with awc a clean end, which proves nothing.
-                Ok(0) => Ok((Bytes::new(), true)),
-                Ok(_) => unpack(&mut this.codec, &mut read),
-                Err(error) => Err(error.into()),
-            };
-            let (bytes, ended) = match unpacked {
-                Ok(unpacked) => unpacked,
-                Err(error) => {
-                    this.connection = None;
-                    return Poll::Ready(Some(Err(error)));
-                }
-            };
-            if ended {
-                let clean = read.is_empty();
-                this.release(clean);
-            }
+        let mut bytes = std::mem::take(&mut self.first);
+        loop {
             if !bytes.is_empty() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
+            if self.connection.is_none() {
+                return Poll::Ready(self.fault.take().map(Err));
+            }
+            bytes = ready!(self.poll_read(cx));
         }
-        Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after_head(body: &str) -> (Bytes, Standing) {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut codec = ClientCodec::new(ServiceConfig::default());
+        codec
+            .encode(
+                Message::Item((RequestHead::default().into(), BodySize::None)),
+                &mut BytesMut::new(),
+            )
+            .unwrap();
+        let mut read = BytesMut::from(format!("{head}{body}").as_bytes());
+        assert!(codec.decode(&mut read).unwrap().is_some());
+        unpack(&mut codec.into_payload_codec(), &mut read)
+    }
+
+    #[actix_web::test]
+    async fn chunks_that_came_together_are_joined() {
+        let (bytes, standing) = after_head("2\r\nab\r\n1\r\nc\r\n");
+        assert!(bytes == "abc" && matches!(standing, Standing::Open));
+        let (bytes, standing) = after_head("2\r\nab\r\n0\r\n\r\n");
+        assert!(bytes == "ab" && matches!(standing, Standing::Ended));
+    }
+
+    #[actix_web::test]
+    async fn what_came_before_a_broken_chunk_is_not_lost() {
+        let (bytes, standing) = after_head("2\r\nab\r\nno number\r\n");
+        assert!(bytes == "ab" && matches!(standing, Standing::Broken(_)));
     }
 }
