@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
+use futures::channel::oneshot;
 use tidegate_protocol::{Batch, ChatRequest, Failure, StreamId};
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,10 @@ pub enum Progress {
     Dispatched { queue_wait: Duration },
     /// The upstream accepted the request with a response head.
     Accepted,
-    /// Pieces of the answer. The reply comes when the stream has room for more.
-    Batch(Batch),
+    /// Pieces of the answer. `taken` is told when the stream has room for more. It is not the
+    /// message's own reply, which would make the mailbox's limit, and a sender that stops waiting,
+    /// hold the batch back.
+    Batch { batch: Batch, taken: oneshot::Sender<()> },
     /// The end: whole, or not. What came with the end mark comes along, so that a client gets
     /// both in one write.
     Ended { last: Batch, result: Result<(), Failure> },

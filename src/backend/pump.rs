@@ -4,14 +4,16 @@
 //! dispatch (the response head included), idle from the last batch, total from dispatch. An
 //! answer that comes in one piece has the total only.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Recipient;
 use futures::StreamExt;
+use futures::channel::oneshot;
 use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::message::{Generate, Progress};
 use super::permits::{Acquired, Permit, PermitPool};
@@ -67,7 +69,7 @@ impl Pump {
                 .retry_after(Some(1)));
             }
             Acquired::Later(waiter) => {
-                self.tell(Progress::Queued { position: waiter.position() }).await?;
+                self.tell(Progress::Queued { position: waiter.position() });
                 timeout(self.timeouts.queue, waiter).await.map_err(|_| {
                     Failure::new(
                         ErrorKind::QueueTimeout,
@@ -77,7 +79,7 @@ impl Pump {
                 })?
             }
         };
-        self.tell(Progress::Dispatched { queue_wait: arrived.elapsed() }).await?;
+        self.tell(Progress::Dispatched { queue_wait: arrived.elapsed() });
         Ok(permit)
     }
 
@@ -91,10 +93,14 @@ impl Pump {
             opened = self.provider.open(call) => opened?,
             () = &mut deadline => return Err(late("no response within", first_token)),
         };
-        self.tell(Progress::Accepted).await?;
+        self.tell(Progress::Accepted);
         let mut evidence = Evidence::default();
+        let mut due = deadline.deadline();
+        let mut in_flight = None;
         loop {
-            let next = next_before(&mut answer, deadline.as_mut()).await;
+            let next = next_before(&mut answer, deadline.as_mut(), due).await;
+            // Only now: mostly the last batch was taken long since, and the task not woken for it.
+            room(in_flight.take()).await?;
             let batch = match next {
                 Next::Batch(batch) => batch?,
                 Next::Over => return evidence.verdict().map(|()| (answer, Batch::default())),
@@ -110,24 +116,28 @@ impl Pump {
                 return Ok((answer, batch));
             }
             let failure = take_error(&batch);
-            self.tell(Progress::Batch(batch)).await?;
+            let (taken, reply) = oneshot::channel();
+            self.tell(Progress::Batch { batch, taken });
+            in_flight = Some(reply);
             if let Some(failure) = failure {
                 return Err(failure);
             }
             if evidence.begun {
-                deadline.as_mut().reset(tokio::time::Instant::now() + self.timeouts.idle);
+                due = Instant::now() + self.timeouts.idle;
             }
         }
     }
 
-    /// Tells the stream and waits until it has room for more.
-    async fn tell(&self, progress: Progress) -> Result<(), Failure> {
-        self.job
-            .stream
-            .send(progress)
-            .await
-            .map_err(|_| Failure::new(ErrorKind::Internal, "the stream is gone"))
+    /// Tells the stream. One that is gone has fired the cancel token.
+    fn tell(&self, progress: Progress) {
+        self.job.stream.do_send(progress);
     }
+}
+
+/// Waits until the stream has taken the batch in flight and has room for more.
+async fn room(in_flight: Option<oneshot::Receiver<()>>) -> Result<(), Failure> {
+    let Some(taken) = in_flight else { return Ok(()) };
+    taken.await.map_err(|_| Failure::new(ErrorKind::Internal, "the stream is gone"))
 }
 
 enum Next {
@@ -136,11 +146,23 @@ enum Next {
     Late,
 }
 
-async fn next_before(answer: &mut Answer, deadline: std::pin::Pin<&mut Sleep>) -> Next {
-    tokio::select! {
-        biased;
-        item = answer.next() => item.map_or(Next::Over, Next::Batch),
-        () = deadline => Next::Late,
+/// The next batch, unless `due` comes first. The timer is moved only when it fires too early, or
+/// would fire too late, so that a busy stream does not touch it.
+async fn next_before(answer: &mut Answer, mut timer: Pin<&mut Sleep>, due: Instant) -> Next {
+    if due < timer.deadline() {
+        timer.as_mut().reset(due);
+    }
+    loop {
+        tokio::select! {
+            biased;
+            item = answer.next() => return item.map_or(Next::Over, Next::Batch),
+            () = &mut timer => {
+                if due <= timer.deadline() {
+                    return Next::Late;
+                }
+                timer.as_mut().reset(due);
+            }
+        }
     }
 }
 

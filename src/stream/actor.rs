@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient, ResponseFuture};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
 use futures::FutureExt;
-use futures::future::ready;
 use prometheus::IntGauge;
 use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, Outcome};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -167,9 +166,9 @@ impl Actor for StreamActor {
 }
 
 impl Handler<Progress> for StreamActor {
-    type Result = ResponseFuture<()>;
+    type Result = ();
 
-    fn handle(&mut self, progress: Progress, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, progress: Progress, ctx: &mut Self::Context) {
         match progress {
             Progress::Queued { position } => {
                 self.state = State::Queued;
@@ -180,9 +179,12 @@ impl Handler<Progress> for StreamActor {
                 self.recorder.dispatched(queue_wait);
             }
             Progress::Accepted => self.state = State::Waiting,
-            Progress::Batch(batch) => {
+            Progress::Batch { batch, taken } => {
                 self.take(batch);
-                return self.transcript.room().boxed_local();
+                match self.transcript.wait_for_room() {
+                    None => drop(taken.send(())),
+                    Some(room) => drop(actix_rt::spawn(room.map(|()| taken.send(())))),
+                }
             }
             Progress::Ended { last, result } => {
                 if !last.is_empty() {
@@ -192,7 +194,6 @@ impl Handler<Progress> for StreamActor {
                 ctx.stop();
             }
         }
-        ready(()).boxed_local()
     }
 }
 

@@ -65,6 +65,12 @@ struct Shared {
     writer: Option<Waker>,
 }
 
+impl Shared {
+    fn has_room(&self, limit: usize) -> bool {
+        self.bytes <= limit || self.reader_gone
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         self.level.fall(self.bytes);
@@ -169,12 +175,19 @@ pub struct Room {
     limit: usize,
 }
 
+impl Room {
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        lock(&self.channel).has_room(self.limit)
+    }
+}
+
 impl Future for Room {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = lock(&self.channel);
-        if shared.bytes <= self.limit || shared.reader_gone {
+        if shared.has_room(self.limit) {
             return Poll::Ready(());
         }
         shared.writer = Some(cx.waker().clone());

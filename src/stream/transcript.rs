@@ -97,9 +97,11 @@ impl Transcript {
         self.usage
     }
 
+    /// Nothing where there is room already.
     #[must_use]
-    pub fn room(&self) -> Room {
-        self.publisher.room()
+    pub fn wait_for_room(&self) -> Option<Room> {
+        let room = self.publisher.room();
+        (!room.is_there()).then_some(room)
     }
 
     #[must_use]
