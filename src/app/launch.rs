@@ -22,7 +22,10 @@ pub fn worker(parts: &Parts) -> Worker {
         let provider = provider::for_model(&part.model, &client);
         let permits = Arc::clone(&part.permits);
         let backend = Backend::new(provider, permits, part.model.timeouts.clone()).start();
-        ModelHandle { backend: backend.recipient(), metrics: Arc::new(part.metrics.clone()) }
+        ModelHandle {
+            backend: Arc::new(backend.recipient()),
+            metrics: Arc::new(part.metrics.clone()),
+        }
     });
     let server = &parts.config.server;
     Worker {

@@ -15,7 +15,7 @@ pub struct Generate {
     pub id: StreamId,
     pub request: Arc<ChatRequest>,
     /// Is told everything, from the queue to the end.
-    pub stream: Recipient<Progress>,
+    pub stream: Arc<Recipient<Progress>>,
     /// Ends the work at once, in any phase: leaves the queue, closes the upstream connection.
     pub cancel: CancellationToken,
 }

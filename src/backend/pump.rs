@@ -34,7 +34,7 @@ pub struct Pump {
 impl Pump {
     /// Runs to the end and reports it, whatever happens.
     pub async fn run(self) {
-        let end = EndReport { stream: Some(self.job.stream.clone()) };
+        let end = EndReport { stream: Some(Arc::clone(&self.job.stream)) };
         let cancel = self.job.cancel.clone();
         let driven = cancel.run_until_cancelled(self.drive()).await;
         let cancelled = || Failure::new(ErrorKind::Cancelled, "the stream was cancelled");
@@ -211,7 +211,7 @@ fn late(what: &str, limit: Duration) -> Failure {
 
 /// Reports the end exactly once; a pump that panics takes its stream down with it.
 struct EndReport {
-    stream: Option<Recipient<Progress>>,
+    stream: Option<Arc<Recipient<Progress>>>,
 }
 
 impl EndReport {

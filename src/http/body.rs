@@ -45,10 +45,11 @@ pub async fn read_json(
 fn require_json(request: &HttpRequest) -> Result<(), Failure> {
     let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = given.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
     let lower = essence.to_ascii_lowercase();
-    if lower == "application/json"
-        || (lower.starts_with("application/") && lower.ends_with("+json"))
-    {
+    if lower.starts_with("application/") && lower.ends_with("+json") {
         return Ok(());
     }
     Err(Failure::new(

@@ -28,7 +28,8 @@ pub const ROUTES: [(&str, &str); 10] = [
 /// The API's description, also served at `/openapi.json`.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
-/// The routes of the main listener.
+/// The routes of the main listener. They are tried in this order: what is called most comes first,
+/// the one whose path must be matched by a pattern last.
 pub fn configure(app: &mut ServiceConfig) {
     app.service(
         web::resource("/api/chat")
@@ -36,25 +37,25 @@ pub fn configure(app: &mut ServiceConfig) {
             .default_service(web::to(|| async { method_not_allowed::<Native>("POST") })),
     )
     .service(
+        web::resource("/v1/chat/completions")
+            .route(web::post().to(chat::<OpenAi>))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(
         web::resource("/api/chat/streams")
             .route(web::get().to(streams::list))
             .default_service(web::to(|| async { method_not_allowed::<Native>("GET") })),
     )
+    .service(get_only::<Native>("/api/models").route(web::get().to(models::list)))
+    .service(get_only::<OpenAi>("/v1/models").route(web::get().to(models::list_openai)))
+    .service(get_only::<Native>("/health").route(web::get().to(status::health)))
+    .service(get_only::<Native>("/ready").route(web::get().to(status::ready)))
+    .service(get_only::<Native>("/openapi.json").route(web::get().to(openapi)))
     .service(
         web::resource("/api/chat/{id}")
             .route(web::delete().to(streams::cancel))
             .default_service(web::to(|| async { method_not_allowed::<Native>("DELETE") })),
     )
-    .service(get_only::<Native>("/api/models").route(web::get().to(models::list)))
-    .service(
-        web::resource("/v1/chat/completions")
-            .route(web::post().to(chat::<OpenAi>))
-            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
-    )
-    .service(get_only::<OpenAi>("/v1/models").route(web::get().to(models::list_openai)))
-    .service(get_only::<Native>("/health").route(web::get().to(status::health)))
-    .service(get_only::<Native>("/ready").route(web::get().to(status::ready)))
-    .service(get_only::<Native>("/openapi.json").route(web::get().to(openapi)))
     .default_service(web::to(not_found));
 }
 

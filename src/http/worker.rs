@@ -16,7 +16,7 @@ use crate::telemetry::ModelMetrics;
 
 /// One model as a worker reaches it.
 pub struct ModelHandle {
-    pub backend: Recipient<Generate>,
+    pub backend: Arc<Recipient<Generate>>,
     /// One reference for a stream to take, instead of a dozen that all workers share.
     pub metrics: Arc<ModelMetrics>,
 }
@@ -67,7 +67,7 @@ impl Worker {
             },
             request: Arc::new(request),
             encoder,
-            backend: handle.backend.clone(),
+            backend: Arc::clone(&handle.backend),
             metrics: Arc::clone(&handle.metrics),
             buffer_bytes: self.buffer_bytes,
             answer_bytes: self.answer_bytes,

@@ -36,7 +36,7 @@ impl Registry {
         Self { cap, streams: HashMap::new(), draining: false, active, level: Level::default() }
     }
 
-    fn open(&mut self, spec: StreamSpec, myself: &Addr<Self>) -> Result<Subscription, Failure> {
+    fn open(&mut self, spec: StreamSpec, myself: Addr<Self>) -> Result<Subscription, Failure> {
         if self.draining {
             return Err(Failure::new(ErrorKind::Draining, "the gateway is shutting down")
                 .retry_after(Some(1)));
@@ -49,7 +49,7 @@ impl Registry {
             .retry_after(Some(1)));
         };
         let (id, owner) = (spec.meta.id, Arc::clone(&spec.meta.owner));
-        let lease = Lease::new(id, myself.clone().recipient(), slot);
+        let lease = Lease::new(id, myself.recipient(), slot);
         let (actor, subscription) =
             StreamActor::open(spec, lease, self.active.clone(), self.level.clone());
         self.streams.insert(id, Entry { stream: actor.start(), owner });
@@ -70,7 +70,7 @@ impl Handler<Open> for Registry {
     type Result = Result<Subscription, Failure>;
 
     fn handle(&mut self, Open(spec): Open, ctx: &mut Self::Context) -> Self::Result {
-        self.open(*spec, &ctx.address())
+        self.open(*spec, ctx.address())
     }
 }
 

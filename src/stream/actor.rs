@@ -63,7 +63,7 @@ struct Control {
 
 /// What is used up by asking the backend.
 struct Opening {
-    backend: Recipient<Generate>,
+    backend: Arc<Recipient<Generate>>,
     request: Arc<ChatRequest>,
 }
 
@@ -159,7 +159,7 @@ impl Actor for StreamActor {
         backend.do_send(Generate {
             id: self.meta.id,
             request,
-            stream: ctx.address().recipient(),
+            stream: Arc::new(ctx.address().recipient()),
             cancel: self.control.token.clone(),
         });
     }
@@ -314,7 +314,7 @@ mod tests {
             },
             request: Arc::default(),
             encoder: Box::new(EventEncoder::new("m".to_owned())),
-            backend: probe.clone().recipient(),
+            backend: Arc::new(probe.clone().recipient()),
             metrics: Arc::new(metrics.model("m")),
             buffer_bytes: 1,
             answer_bytes: 1,

@@ -30,7 +30,8 @@ pub struct StreamSpec {
     pub request: Arc<ChatRequest>,
     /// Writes in the client's dialect.
     pub encoder: Box<dyn Encoder>,
-    pub backend: Recipient<Generate>,
+    /// Shared, since a recipient's clone is two allocations.
+    pub backend: Arc<Recipient<Generate>>,
     pub metrics: Arc<ModelMetrics>,
     /// Beyond so many bytes that the client has not taken, the upstream waits.
     pub buffer_bytes: usize,

@@ -1,5 +1,6 @@
 //! Checking a request field by field, so that a client is told of every fault at once.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -207,6 +208,11 @@ impl Faults {
 /// `messages[0]` and `role` make `messages[0].role`.
 pub(crate) fn join(path: &str, name: &str) -> String {
     // A key is the client's text: what is shown of it is bounded.
-    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    if path.is_empty() { name } else { format!("{path}.{name}") }
+    let plain = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let name = if plain {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(name.chars().filter(|c| !c.is_control()).take(64).collect())
+    };
+    if path.is_empty() { name.into_owned() } else { [path, ".", &name].concat() }
 }

@@ -9,6 +9,8 @@ use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
 use crate::outcome::Outcome;
 
 pub(super) const END_MARK: &[u8] = b"data: [DONE]\n\n";
+/// What a chunk's head takes besides its id and model.
+const HEAD_BYTES: usize = 96;
 
 /// Writes one answer as `chat.completion.chunk` frames: the role, the pieces, the finish reason,
 /// the usage if the client asked for it, the end mark. All frames of a batch go out as one slice.
@@ -114,7 +116,8 @@ struct Head<'a> {
 
 impl ChunkWriter {
     pub fn new(id: &str, model: &str, created: u64) -> Self {
-        let mut head = b"data: ".to_vec();
+        let mut head = Vec::with_capacity(HEAD_BYTES + id.len() + model.len());
+        head.extend_from_slice(b"data: ");
         append(&mut head, &Head { id, object: "chat.completion.chunk", created, model });
         head.pop();
         Self { head, names_usage: false }
