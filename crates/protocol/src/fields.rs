@@ -1,7 +1,6 @@
 //! Checking a request field by field, so that a client is told of every fault at once.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -87,9 +86,14 @@ impl Faults {
 
     /// Keys that come twice: servers differ in which of the two they believe.
     pub fn duplicates(&mut self, path: &str, object: &Object) {
-        let mut known = HashSet::with_capacity(object.0.len());
-        for name in object.names().filter(|name| !known.insert(*name)) {
-            self.add(join(path, name), "appears more than once");
+        let mut names: Vec<_> = object.names().collect();
+        names.sort_unstable();
+        for pair in names.windows(2) {
+            if let [one, other] = pair
+                && one == other
+            {
+                self.add(join(path, one), "appears more than once");
+            }
         }
     }
 
