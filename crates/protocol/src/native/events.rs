@@ -8,16 +8,34 @@ use crate::event::{Event, FinishReason, ToolCallDelta};
 use crate::openai::errors::unexplained;
 use crate::outcome::Outcome;
 
+const CHUNK: &str = "chat.completion.chunk";
+/// What a piece of text takes besides its head and the text: quotes, the rest, an escape or two.
+const TEXT_BYTES: usize = 24;
+
 /// Writes one event for each piece of the answer, and one terminal.
 #[derive(Debug)]
 pub struct EventEncoder {
     model: String,
+    /// What all pieces of text begin with.
+    text_head: Vec<u8>,
 }
 
 impl EventEncoder {
     #[must_use]
     pub fn new(model: String) -> Self {
-        Self { model }
+        let mut text_head = br#"{"model":"#.to_vec();
+        append(&mut text_head, &model);
+        text_head.extend_from_slice(br#","content":"#);
+        Self { model, text_head }
+    }
+
+    /// As [`Chunk`] would be written; most pieces are text.
+    fn text(&self, text: &str) -> Payload {
+        let mut data = Vec::with_capacity(self.text_head.len() + text.len() + TEXT_BYTES);
+        data.extend_from_slice(&self.text_head);
+        append(&mut data, text);
+        data.extend_from_slice(br#","done":false}"#);
+        Payload::Event { name: CHUNK, data: String::from_utf8(data).unwrap_or_default() }
     }
 
     fn done(&self, end: &End<'_>) -> Payload {
@@ -39,13 +57,16 @@ impl Encoder for EventEncoder {
         for piece in batch.events {
             let mut chunk = Chunk::of(&self.model);
             match &piece {
-                Event::Text(text) => chunk.content = text,
+                Event::Text(text) => {
+                    out.push(self.text(text));
+                    continue;
+                }
                 Event::Reasoning(text) => chunk.reasoning = Some(text),
                 Event::ToolCall(call) => chunk.tool_calls = Some([call]),
                 // Told by the terminal.
                 Event::Finish(_) | Event::Usage(_) | Event::Error(_) | Event::Done => continue,
             }
-            out.push(event("chat.completion.chunk", &chunk));
+            out.push(event(CHUNK, &chunk));
         }
     }
 
@@ -68,6 +89,11 @@ impl Encoder for EventEncoder {
         };
         out.push(event(name, &said));
     }
+}
+
+/// Writing to memory does not fail.
+fn append(out: &mut Vec<u8>, text: &str) {
+    let _ = serde_json::to_writer(out, text);
 }
 
 fn event(name: &'static str, data: &impl Serialize) -> Payload {
