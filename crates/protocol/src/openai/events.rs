@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::errors;
 use super::frame::{Chunk, Said};
+use super::template::Template;
 use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::Event;
@@ -13,6 +14,7 @@ use crate::sse::{Frame, SseDecoder};
 #[derive(Debug)]
 pub struct EventDecoder {
     sse: SseDecoder,
+    template: Template,
     /// The end mark, an error or a failure has come: what follows is ignored.
     closed: bool,
 }
@@ -20,7 +22,7 @@ pub struct EventDecoder {
 impl EventDecoder {
     #[must_use]
     pub fn new(max_frame_bytes: usize) -> Self {
-        Self { sse: SseDecoder::new(max_frame_bytes), closed: false }
+        Self { sse: SseDecoder::new(max_frame_bytes), template: Template::default(), closed: false }
     }
 
     fn read(&mut self, read: Bytes, batch: &mut Batch) -> Result<(), Failure> {
@@ -28,7 +30,20 @@ impl EventDecoder {
         while !self.closed
             && let Some(frame) = self.sse.next_frame()?
         {
+            if frame.event.is_none()
+                && let Some(text) = self.template.text_of(&frame.data)
+            {
+                if !text.is_empty() {
+                    batch.chunks += 1;
+                    batch.events.push(Event::Text(text.to_owned()));
+                }
+                continue;
+            }
+            let before = batch.events.len();
             tell(&frame, batch)?;
+            if let Some([Event::Text(text)]) = batch.events.get(before..) {
+                self.template.learn(&frame.data, Some(text));
+            }
             self.closed = matches!(batch.events.last(), Some(Event::Done | Event::Error(_)));
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! - [`request`], `messages`: a client's body, checked. [`encode_request`]: an upstream's body.
 //! - `frame`: what one streamed frame says. [`EventDecoder`] turns frames into events,
-//!   [`RelayDecoder`] passes them on and only scans them.
+//!   [`RelayDecoder`] passes them on and only scans them; `template` knows one like the last.
 //! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
 //!   answer in one piece.
 //! - [`errors`], [`models`]: error bodies and lists of models.
@@ -18,6 +18,7 @@ mod relay;
 mod relay_encoder;
 pub mod request;
 mod scan;
+mod template;
 mod whole;
 mod whole_encoder;
 

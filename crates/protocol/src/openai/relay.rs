@@ -10,6 +10,7 @@ use super::errors;
 use super::events::is_whole;
 use super::frame::Said;
 use super::scan::{Scanned, is_ordinary};
+use super::template::Template;
 use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::Event;
@@ -32,7 +33,14 @@ impl RelayDecoder {
     #[must_use]
     pub fn new(max_frame_bytes: usize, keep_usage: bool, fallback_model: &str) -> Self {
         let fallback_model = fallback_model.to_owned();
-        let sorter = Sorter { keep_usage, fallback_model, choices: 1, finished: 0, closed: false };
+        let sorter = Sorter {
+            template: Template::default(),
+            keep_usage,
+            fallback_model,
+            choices: 1,
+            finished: 0,
+            closed: false,
+        };
         Self { sse: SseDecoder::new(max_frame_bytes), sorter }
     }
 
@@ -81,6 +89,7 @@ impl Decoder for RelayDecoder {
 /// Decides of each frame whether it is passed on, and what the gateway learns from it.
 #[derive(Debug)]
 struct Sorter {
+    template: Template,
     keep_usage: bool,
     fallback_model: String,
     choices: u32,
@@ -102,13 +111,25 @@ impl Sorter {
                 out.batch.chunks += 1;
                 out.push(ChunkWriter::new("chatcmpl-relay", &self.fallback_model, 0).text(text));
             }
-            Said::Json(json) if is_ordinary(json.as_bytes()) => {
+            Said::Json(json) if self.is_ordinary(json) => {
                 out.batch.chunks += 1;
                 out.pass(frame, json);
             }
             Said::Json(json) => self.sort_scanned(Scanned::of(json)?, frame, json, out),
         }
         Ok(())
+    }
+
+    /// Whether a frame only carries a piece of the answer.
+    fn is_ordinary(&mut self, json: &str) -> bool {
+        if self.template.text_of(json).is_some() {
+            return true;
+        }
+        let ordinary = is_ordinary(json.as_bytes());
+        if ordinary {
+            self.template.learn(json, None);
+        }
+        ordinary
     }
 
     fn sort_scanned(
