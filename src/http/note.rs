@@ -1,7 +1,9 @@
 //! What a request's handler and body tell the access line.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_protocol::{ErrorKind, StreamId};
@@ -24,8 +26,8 @@ pub struct AccessNote(Rc<RefCell<Noted>>);
 /// What has been noted so far.
 #[derive(Default)]
 pub struct Noted {
-    pub owner: Option<String>,
-    pub client: Option<String>,
+    pub owner: Option<Arc<str>>,
+    pub client: Option<IpAddr>,
     pub model: Option<String>,
     pub outcome: Option<&'static str>,
     pub failure: Option<ErrorKind>,
@@ -35,8 +37,8 @@ pub struct Noted {
 impl AccessNote {
     pub fn caller(&self, caller: &Caller) {
         let mut noted = self.0.borrow_mut();
-        noted.owner = Some(caller.owner.to_string());
-        noted.client = caller.address.map(|address| address.to_string());
+        noted.owner = Some(Arc::clone(&caller.owner));
+        noted.client = caller.address;
     }
 
     pub fn model(&self, model: &str) {

@@ -19,21 +19,19 @@ use actix_tls::connect::{
 use actix_web::HttpMessage;
 use actix_web::dev::Service;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use actix_web::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::http::uri::Scheme;
 use actix_web::http::{Method, StatusCode, Uri};
-use awc::error::{ConnectError, InvalidUrl, SendRequestError};
+use awc::error::{ConnectError, SendRequestError};
 use bytes::{Bytes, BytesMut};
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::{LocalBoxStream, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure, StreamId, openai};
 
-use super::plain::{self, PlainClient};
+use super::ask::Ask;
+use super::plain::PlainClient;
 use crate::config::{Model, Secret};
 
-const JSON: &str = "application/json";
 const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -99,19 +97,12 @@ impl HttpClient {
         Self { plain: PlainClient::new(upstream), tls }
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        url: &str,
-        headers: &[(HeaderName, HeaderValue)],
-        body: Bytes,
-    ) -> Result<Reply, SendRequestError> {
-        let uri: Uri = url.parse().map_err(|_| SendRequestError::Url(InvalidUrl::MissingHost))?;
-        if uri.scheme() == Some(&Scheme::HTTP) {
-            return self.plain.send(plain::request_head(method, uri, headers), body).await;
+    async fn send(&self, ask: &Ask, body: Bytes) -> Result<Reply, SendRequestError> {
+        if ask.uri.scheme() == Some(&Scheme::HTTP) {
+            return self.plain.send(ask.head(), body).await;
         }
-        let mut request = self.tls.request(method, uri);
-        for header in headers {
+        let mut request = self.tls.request(ask.method.clone(), ask.uri.clone());
+        for header in &ask.headers {
             request = request.insert_header(header.clone());
         }
         let mut response = request.send_body(body).await?;
@@ -161,17 +152,24 @@ pub struct Target {
     client: HttpClient,
     base_url: String,
     api_key: Option<Secret>,
+    /// The request for an answer.
+    chat: Result<Ask, SendRequestError>,
     pub upstream_model: String,
     pub max_frame_bytes: usize,
 }
 
 impl Target {
+    /// `chat_path` is where answers are asked for.
     #[must_use]
-    pub fn new(client: HttpClient, model: &Model) -> Self {
+    pub fn new(client: HttpClient, model: &Model, chat_path: &str) -> Self {
+        let base_url = model.base_url.clone();
+        let chat =
+            Ask::new(Method::POST, &format!("{base_url}{chat_path}"), model.api_key.as_ref());
         Self {
             client,
-            base_url: model.base_url.clone(),
+            base_url,
             api_key: model.api_key.clone(),
+            chat: chat.map(|chat| chat.with(ACCEPT, HeaderValue::from_static(STREAMS))),
             upstream_model: model.upstream_model.clone(),
             max_frame_bytes: model.max_line_bytes,
         }
@@ -188,22 +186,20 @@ impl Target {
         format!("{}{path}", self.base_url)
     }
 
-    /// Posts a chat request; gives the response once its head says success.
+    /// Asks for an answer; gives the response once its head says success.
     ///
     /// # Errors
     /// By kind: unreachable, connect timeout, or as the upstream's status says.
-    pub async fn post(&self, path: &str, id: StreamId, body: Bytes) -> Result<Reply, Failure> {
-        let url = self.url(path);
-        let mut headers = self.headers(Some(JSON));
-        headers.push((ACCEPT, HeaderValue::from_static(STREAMS)));
+    pub async fn chat(&self, id: StreamId, body: Bytes) -> Result<Reply, Failure> {
+        let mut ask = self.chat.as_ref().map_err(send_failure)?.clone();
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-            headers.push((REQUEST_ID, id));
+            ask = ask.with(REQUEST_ID, id);
         }
-        let mut reply = self.client.send(Method::POST, &url, &headers, body.clone()).await;
+        let mut reply = self.client.send(&ask, body.clone()).await;
         // The upstream may close a pooled connection at the very moment it is taken up again.
         // Nothing was answered on it, so one more try on another one is safe.
         if reply.as_ref().is_err_and(was_stale) {
-            reply = self.client.send(Method::POST, &url, &headers, body).await;
+            reply = self.client.send(&ask, body).await;
         }
         accept(reply.map_err(|error| send_failure(&error))?).await
     }
@@ -211,34 +207,37 @@ impl Target {
     /// Posts a small question and reads the document that answers it.
     ///
     /// # Errors
-    /// As [`post`](Self::post).
+    /// As [`chat`](Self::chat).
     pub async fn post_for_document(
         &self,
         path: &str,
         body: Bytes,
         limit: usize,
     ) -> Result<Bytes, Failure> {
-        let headers = self.headers(Some(JSON));
-        let sent = self.client.send(Method::POST, &self.url(path), &headers, body).await;
-        read_whole(accept(sent.map_err(|error| send_failure(&error))?).await?, limit).await
+        self.document(Method::POST, &self.url(path), body, limit).await
     }
 
     /// Gets a small document, such as a list of models.
     ///
     /// # Errors
-    /// As [`post`](Self::post).
+    /// As [`chat`](Self::chat).
     pub async fn get(&self, url: &str, limit: usize) -> Result<Bytes, Failure> {
-        let sent = self.client.send(Method::GET, url, &self.headers(None), Bytes::new()).await;
-        read_whole(accept(sent.map_err(|error| send_failure(&error))?).await?, limit).await
+        self.document(Method::GET, url, Bytes::new(), limit).await
     }
 
-    fn headers(&self, content_type: Option<&'static str>) -> Vec<(HeaderName, HeaderValue)> {
-        let content_type = content_type.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
-        let key = self.api_key.as_ref().and_then(|key| {
-            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
-            Some((AUTHORIZATION, bearer.ok()?))
-        });
-        content_type.into_iter().chain(key).collect()
+    async fn document(
+        &self,
+        method: Method,
+        url: &str,
+        body: Bytes,
+        limit: usize,
+    ) -> Result<Bytes, Failure> {
+        let ask = Ask::new(method, url, self.api_key.as_ref());
+        let sent = match ask {
+            Ok(ask) => self.client.send(&ask, body).await,
+            Err(error) => Err(error),
+        };
+        read_whole(accept(sent.map_err(|error| send_failure(&error))?).await?, limit).await
     }
 }
 

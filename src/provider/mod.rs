@@ -1,6 +1,7 @@
 //! The code that speaks to upstreams, one file per kind.
 //!
 //! - [`client`]: one pooled HTTP client per worker.
+//! - [`ask`]: what an upstream is asked, but for the body.
 //! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream.
 //! - [`answer`]: an upstream's response body as a stream of batches.
 //! - [`openai`], [`vllm`], [`ollama`], [`builtin`]: the kinds.
@@ -9,6 +10,7 @@
 //! and time limits but the connect timer; those belong to the backend that drives it.
 
 mod answer;
+mod ask;
 mod builtin;
 pub mod client;
 mod ollama;
@@ -58,11 +60,10 @@ pub trait Provider {
 /// The provider that serves `model`.
 #[must_use]
 pub fn for_model(model: &Model, client: &HttpClient) -> Rc<dyn Provider> {
-    let target = || client::Target::new(client.clone(), model);
     match model.provider {
-        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(target())),
-        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(target())),
-        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(target())),
+        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(client, model)),
+        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(client, model)),
+        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(client, model)),
         ProviderKind::Builtin => Rc::new(builtin::Builtin),
     }
 }

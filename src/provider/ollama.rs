@@ -12,6 +12,8 @@ use super::client::{HttpClient, Target};
 use super::{Answer, Call, Provider, model_missing};
 use crate::config::Model;
 
+const CHAT: &str = "/api/chat";
+
 /// A list of models is read up to here.
 const TAGS_BYTES: usize = 4 * 1024 * 1024;
 
@@ -25,8 +27,8 @@ pub struct Ollama {
 }
 
 impl Ollama {
-    pub fn new(target: Target) -> Self {
-        Self { target: Rc::new(target) }
+    pub fn new(client: &HttpClient, model: &Model) -> Self {
+        Self { target: Rc::new(Target::new(client.clone(), model, CHAT)) }
     }
 }
 
@@ -35,7 +37,7 @@ impl Provider for Ollama {
         let target = Rc::clone(&self.target);
         async move {
             let body = ollama::encode_request(&call.request, &target.upstream_model)?;
-            let reply = target.post("/api/chat", call.id, Bytes::from(body)).await?;
+            let reply = target.chat(call.id, Bytes::from(body)).await?;
             let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
             Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
         }
@@ -68,7 +70,7 @@ pub struct OllamaProbe(Target);
 impl OllamaProbe {
     #[must_use]
     pub fn new(client: &HttpClient, candidate: &Model) -> Self {
-        Self(Target::new(client.clone(), candidate))
+        Self(Target::new(client.clone(), candidate, CHAT))
     }
 
     /// The first model that can chat, in the order of `/api/tags`: the last one used or changed.

@@ -9,8 +9,11 @@ use futures::stream::StreamExt;
 use tidegate_protocol::{ChatRequest, Decoder, ErrorKind, Failure, openai};
 
 use super::answer::HttpAnswer;
-use super::client::{Reply, Target};
+use super::client::{HttpClient, Reply, Target};
 use super::{Answer, Call, Provider};
+use crate::config::Model;
+
+const CHAT: &str = "/chat/completions";
 
 /// An unstreamed answer, or a list of models, is read up to here.
 const WHOLE_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -20,8 +23,8 @@ pub struct OpenAi {
 }
 
 impl OpenAi {
-    pub fn new(target: Target) -> Self {
-        Self { target: Rc::new(target) }
+    pub fn new(client: &HttpClient, model: &Model) -> Self {
+        Self { target: Rc::new(Target::new(client.clone(), model, CHAT)) }
     }
 
     pub fn target(&self) -> &Rc<Target> {
@@ -36,7 +39,7 @@ impl Provider for OpenAi {
             let relay = call.request.original.is_some();
             let stream = asks_for_stream(&call.request);
             let body = openai::encode_request(&call.request, &target.upstream_model, stream);
-            let reply = target.post("/chat/completions", call.id, Bytes::from(body)).await?;
+            let reply = target.chat(call.id, Bytes::from(body)).await?;
             let decoder = decoder_for(&reply, &call.request, &target, relay);
             Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
         }

@@ -21,9 +21,8 @@ use actix_http::{RequestHead, ResponseHead, ServiceConfig};
 use actix_rt::net::TcpStream;
 use actix_tls::connect::ConnectInfo;
 use actix_web::dev::Service;
-use actix_web::http::header::{HOST, HeaderName, HeaderValue};
+use actix_web::http::Uri;
 use actix_web::http::uri::Authority;
-use actix_web::http::{Method, Uri};
 use awc::error::{ConnectError, SendRequestError};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
@@ -142,31 +141,6 @@ impl PlainClient {
         }
         idle.push_back(connection);
     }
-}
-
-/// The head of a request, with the host as awc would write it.
-pub fn request_head(
-    method: Method,
-    uri: Uri,
-    headers: &[(HeaderName, HeaderValue)],
-) -> RequestHead {
-    let mut head = RequestHead::default();
-    head.method = method;
-    let host = uri.authority().map(|authority| {
-        let host = authority.host();
-        match authority.port_u16() {
-            None | Some(80 | 443) => host.to_owned(),
-            Some(port) => format!("{host}:{port}"),
-        }
-    });
-    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
-        head.headers.insert(HOST, host);
-    }
-    for (name, value) in headers {
-        head.headers.insert(name.clone(), value.clone());
-    }
-    head.uri = uri;
-    head
 }
 
 async fn write(

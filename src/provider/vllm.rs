@@ -5,9 +5,10 @@ use std::rc::Rc;
 use futures::future::{FutureExt, LocalBoxFuture};
 use tidegate_protocol::{ChatRequest, Failure, openai};
 
-use super::client::Target;
+use super::client::HttpClient;
 use super::openai::OpenAi;
 use super::{Answer, Call, Provider, model_missing};
+use crate::config::Model;
 
 /// `/health` answers with an empty body.
 const HEALTH_BYTES: usize = 4096;
@@ -17,8 +18,8 @@ const LIST_BYTES: usize = 4 * 1024 * 1024;
 pub struct Vllm(OpenAi);
 
 impl Vllm {
-    pub fn new(target: Target) -> Self {
-        Self(OpenAi::new(target))
+    pub fn new(client: &HttpClient, model: &Model) -> Self {
+        Self(OpenAi::new(client, model))
     }
 }
 

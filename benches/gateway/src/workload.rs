@@ -73,7 +73,7 @@ impl Bench {
         match workload {
             Workload::LowLoad => {
                 let asked = Asked { tokens: 8, interval: Duration::from_millis(2), ..asked };
-                self.open(asked, target.as_ref(), 400, 250.0).await
+                self.open(asked, target.as_ref(), 120, 250.0).await
             }
             Workload::ShortAnswers => {
                 let asked = Asked { tokens: 8, spread: 8, ..asked };

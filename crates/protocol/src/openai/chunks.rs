@@ -1,5 +1,7 @@
 //! A streamed answer made of events, in the chunks OpenAI streams.
 
+use std::cell::OnceCell;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -16,7 +18,11 @@ const HEAD_BYTES: usize = 96;
 /// the usage if the client asked for it, the end mark. All frames of a batch go out as one slice.
 #[derive(Debug)]
 pub struct ChunkEncoder {
-    chunks: ChunkWriter,
+    id: String,
+    model: String,
+    created_unix: u64,
+    /// Made when there is something to write: a relayed answer mostly has no use for it.
+    chunks: OnceCell<ChunkWriter>,
     include_usage: bool,
     begun: bool,
     finished: bool,
@@ -24,11 +30,16 @@ pub struct ChunkEncoder {
 
 impl ChunkEncoder {
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "as the other encoders take them")]
     pub fn new(id: String, model: String, created_unix: u64, include_usage: bool) -> Self {
-        let mut chunks = ChunkWriter::new(&id, &model, created_unix);
-        chunks.names_usage = include_usage;
-        Self { chunks, include_usage, begun: false, finished: false }
+        let chunks = OnceCell::new();
+        Self { id, model, created_unix, chunks, include_usage, begun: false, finished: false }
+    }
+
+    fn chunks(&self) -> &ChunkWriter {
+        self.chunks.get_or_init(|| {
+            let writer = ChunkWriter::new(&self.id, &self.model, self.created_unix);
+            ChunkWriter { names_usage: self.include_usage, ..writer }
+        })
     }
 
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
@@ -41,14 +52,14 @@ impl ChunkEncoder {
             Event::Usage(_) | Event::Error(_) | Event::Done => return,
         };
         self.write_role(out);
-        self.chunks.write(&delta, None, out);
+        self.chunks().write(&delta, None, out);
     }
 
     fn write_role(&mut self, out: &mut Vec<u8>) {
         if !self.begun {
             self.begun = true;
             let role = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
-            self.chunks.write(&role, None, out);
+            self.chunks().write(&role, None, out);
         }
     }
 
@@ -56,7 +67,7 @@ impl ChunkEncoder {
         if !self.finished {
             self.write_role(out);
             self.finished = true;
-            self.chunks.write(&Delta::default(), Some(reason.as_str()), out);
+            self.chunks().write(&Delta::default(), Some(reason.as_str()), out);
         }
     }
 }
@@ -82,7 +93,7 @@ impl Encoder for ChunkEncoder {
         let mut frames = Vec::new();
         self.write_finish(end.finish.as_ref().unwrap_or(&FinishReason::Stop), &mut frames);
         if let Some(usage) = end.usage.filter(|_| self.include_usage) {
-            self.chunks.write_usage(usage, &mut frames);
+            self.chunks().write_usage(usage, &mut frames);
         }
         frames.extend_from_slice(END_MARK);
         out.push(Payload::Wire(Bytes::from(frames)));
