@@ -87,7 +87,8 @@ impl HttpClient {
             .timeout(longest + Duration::from_secs(1))
             .handshake_timeout(longest)
             .limit(0)
-            .conn_keep_alive(POOL_IDLE);
+            .conn_keep_alive(POOL_IDLE)
+            .conn_lifetime(POOL_LIFETIME);
         let tls = awc::Client::builder()
             .connector(connector)
             .disable_timeout()

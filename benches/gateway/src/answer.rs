@@ -209,7 +209,7 @@ mod tests {
         let mut frames = Frames::new(dialect);
         let mut bytes = frames.head().as_bytes().to_vec();
         for index in indices {
-            bytes.extend_from_slice(frames.token(*index));
+            bytes.extend_from_slice(frames.tokens(*index..*index + 1));
         }
         bytes.extend_from_slice(frames.end(indices.len() as u64));
         bytes

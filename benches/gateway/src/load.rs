@@ -25,11 +25,13 @@ pub struct Asked {
     /// and so many more.
     pub spread: u64,
     pub interval: Duration,
+    pub burst: u64,
 }
 
 impl Asked {
     pub fn script(&self, id: u64) -> Script {
-        Script { id, tokens: self.tokens + id % (self.spread + 1), interval: self.interval }
+        let tokens = self.tokens + id % (self.spread + 1);
+        Script { id, tokens, interval: self.interval, burst: self.burst }
     }
 
     pub fn request(&self, script: &Script) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! What one answer is to be: told to the upstream in the prompt, which passes every dialect.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::Duration;
 
 use memchr::memmem;
@@ -45,16 +46,18 @@ pub struct Script {
     pub tokens: u64,
     /// Zero: as fast as they can be written.
     pub interval: Duration,
+    /// So many tokens are written at a time; engines write each by itself.
+    pub burst: u64,
 }
 
 impl Script {
     /// The whole HTTP request, for the model of that name.
     pub fn request(&self, dialect: Dialect, model: &str, host: &str) -> Vec<u8> {
-        let Self { id, tokens, interval } = self;
+        let Self { id, tokens, interval, burst } = self;
         let interval = interval.as_micros();
         let stream = if dialect == Dialect::Native { "" } else { r#""stream":true,"# };
         let body = format!(
-            r#"{{"model":"{model}",{stream}"messages":[{{"role":"user","content":"{PROMPT}{id} {tokens} {interval} ."}}]}}"#
+            r#"{{"model":"{model}",{stream}"messages":[{{"role":"user","content":"{PROMPT}{id} {tokens} {interval} {burst} ."}}]}}"#
         );
         let path = dialect.path();
         let length = body.len();
@@ -74,6 +77,7 @@ impl Script {
             id: numbers.next()?,
             tokens: numbers.next()?,
             interval: Duration::from_micros(numbers.next()?),
+            burst: numbers.next()?,
         })
     }
 }
@@ -105,8 +109,16 @@ impl Frames {
         }
     }
 
-    pub fn token(&mut self, index: u64) -> &[u8] {
+    /// The tokens of these numbers, in one HTTP chunk.
+    pub fn tokens(&mut self, indices: Range<u64>) -> &[u8] {
         self.frame.clear();
+        for index in indices {
+            self.token(index);
+        }
+        self.as_chunk(false)
+    }
+
+    fn token(&mut self, index: u64) {
         // Writing to a string cannot fail.
         let _ = match self.dialect {
             Dialect::Ollama => writeln!(
@@ -118,7 +130,6 @@ impl Frames {
                 "data: {{\"choices\":[{{\"finish_reason\":null,\"index\":0,\"delta\":{{\"content\":\"t{index} \"}}}}],\"created\":1795403305,\"id\":\"chatcmpl-zw8nCAMRDMJkghWCCIkXasiPQaW8HpUF\",\"model\":\"bench\",\"system_fingerprint\":\"b0-unknown\",\"object\":\"chat.completion.chunk\"}}\n\n"
             ),
         };
-        self.as_chunk(false)
     }
 
     /// The finish reason, the end mark and the last chunk of the body.
@@ -151,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_upstream_reads_the_script_that_the_request_tells() {
-        let script = Script { id: 7, tokens: 12, interval: Duration::from_micros(2500) };
+        let script = Script { id: 7, tokens: 12, interval: Duration::from_micros(2500), burst: 3 };
         for dialect in [Dialect::OpenAi, Dialect::Ollama, Dialect::Native] {
             assert_eq!(Script::find(&script.request(dialect, "m", "h")), Some(script));
         }

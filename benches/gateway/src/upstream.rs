@@ -134,13 +134,16 @@ impl Connection {
         let mut frames = Frames::new(dialect);
         self.stream.write_all(frames.head().as_bytes()).await?;
         let mut due = Instant::now();
-        for index in 0..script.tokens {
+        let mut next = 0;
+        while next < script.tokens {
             if !script.interval.is_zero() {
                 self.wait(due).await?;
                 due += script.interval;
             }
-            self.stream.write_all(frames.token(index)).await?;
-            self.seen.tokens.fetch_add(1, Ordering::Relaxed);
+            let end = script.tokens.min(next + script.burst.max(1));
+            self.stream.write_all(frames.tokens(next..end)).await?;
+            self.seen.tokens.fetch_add(end - next, Ordering::Relaxed);
+            next = end;
         }
         self.stream.write_all(frames.end(script.tokens)).await
     }

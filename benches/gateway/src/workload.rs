@@ -114,7 +114,7 @@ impl Bench {
     fn asked(&self, route: &Route, target: Option<&Target>) -> Asked {
         let address = target.map_or(self.programs.upstream, |target| target.address);
         let (dialect, model) = (route.client, route.model());
-        Asked { address, dialect, model, tokens: 1, spread: 0, interval: Duration::ZERO }
+        Asked { address, dialect, model, tokens: 1, spread: 0, interval: Duration::ZERO, burst: 1 }
     }
 
     async fn closed(
@@ -236,7 +236,8 @@ impl Bench {
     }
 
     async fn non_readers(&self, asked: Asked, target: Option<Target>) -> Result<Figures, Failure> {
-        let asked = Asked { tokens: 100_000_000, ..asked };
+        // Written by the dozen, or it would take the kernel long to be full of tiny segments.
+        let asked = Asked { tokens: 100_000_000, burst: 64, ..asked };
         let count = self.scaled(500);
         let idle = usage(target.as_ref())?;
         let mut connections = Vec::new();
@@ -248,7 +249,7 @@ impl Bench {
         self.stalled().await?;
         let memory = usage(target.as_ref())?.memory.saturating_sub(idle.memory);
         drop(connections);
-        let asked = Asked { tokens: 8, ..asked };
+        let asked = Asked { tokens: 8, burst: 1, ..asked };
         load::closed(asked, 1, 1).await?;
         Ok(vec![("memory per client, KiB", float(memory) / 1024.0 / float(count))])
     }
