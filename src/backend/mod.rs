@@ -2,12 +2,14 @@
 //!
 //! - [`permits`]: the permits of a model, shared by all workers, with a bounded FIFO queue.
 //! - [`message`]: what a backend is asked and what it tells.
-//! - [`pump`]: drives one answer from the provider to its stream, under the time limits.
+//! - [`pump`]: drives one answer from the provider to its stream.
+//! - `limits`: the time limits of one answer.
 //! - [`actor`]: the actor itself.
 //! - [`health`]: whether upstreams are reachable.
 
 pub mod actor;
 pub mod health;
+mod limits;
 pub mod message;
 pub mod permits;
 mod pump;

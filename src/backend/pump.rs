@@ -4,7 +4,6 @@
 //! dispatch (the response head included), idle from the last batch, total from dispatch. An
 //! answer that comes in one piece has the total only.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +12,9 @@ use actix::Recipient;
 use futures::StreamExt;
 use futures::channel::oneshot;
 use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
+use super::limits::{self, Limits};
 use super::message::{Generate, Progress};
 use super::permits::{Acquired, Permit, PermitPool};
 use crate::config::Timeouts;
@@ -22,6 +22,10 @@ use crate::provider::{Answer, Call, Provider};
 
 /// How long the end of a finished response is awaited, so that its connection can be used again.
 const POOLING_GRACE: Duration = Duration::from_millis(250);
+
+/// Behind a batch of no more than this, the next one is read before there is room for it: a token
+/// at a time costs one wake-up less. Behind a burst it would be as large again, and wait in vain.
+const READ_AHEAD_CHUNKS: u32 = 4;
 
 /// One answer under way.
 pub struct Pump {
@@ -51,10 +55,7 @@ impl Pump {
     /// Gives the answer back, with its last batch, once there is evidence that it is whole.
     async fn drive(&self) -> Result<(Answer, Batch), Failure> {
         let _permit = self.permit().await?;
-        match timeout(self.timeouts.total, self.generate()).await {
-            Ok(result) => result,
-            Err(_) => Err(late("the whole answer took longer than", self.timeouts.total)),
-        }
+        self.generate().await
     }
 
     async fn permit(&self) -> Result<Permit, Failure> {
@@ -84,46 +85,49 @@ impl Pump {
     }
 
     async fn generate(&self) -> Result<(Answer, Batch), Failure> {
+        let Timeouts { first_token, idle, total, .. } = self.timeouts;
         let streams = self.provider.streams(&self.job.request);
-        let first_token = if streams { self.timeouts.first_token } else { self.timeouts.total };
-        let mut deadline = std::pin::pin!(sleep(first_token));
+        let mut timer = std::pin::pin!(limits::timer(total));
+        let mut limits = Limits::start(timer.as_mut(), total);
+        limits.wait_for("no response within", if streams { first_token } else { total });
         let call = Call { request: Arc::clone(&self.job.request), id: self.job.id };
-        let mut answer = tokio::select! {
-            biased;
-            opened = self.provider.open(call) => opened?,
-            () = &mut deadline => return Err(late("no response within", first_token)),
-        };
+        let opened = limits.phase(self.provider.open(call)).await;
+        let mut answer = opened.ok_or_else(|| limits.late())??;
         self.tell(Progress::Accepted);
+        limits.rename("no first token within");
         let mut evidence = Evidence::default();
-        let mut due = deadline.deadline();
         let mut in_flight = None;
         loop {
-            let next = next_before(&mut answer, deadline.as_mut(), due).await;
+            let next = limits.phase(answer.next()).await;
             // Only now: mostly the last batch was taken long since, and the task not woken for it.
-            room(in_flight.take()).await?;
+            if let Some(taken) = in_flight.take() {
+                limits.whole(room(taken)).await??;
+            }
             let batch = match next {
-                Next::Batch(batch) => batch?,
-                Next::Over => return evidence.verdict().map(|()| (answer, Batch::default())),
+                Some(Some(batch)) => batch?,
+                Some(None) => return evidence.verdict().map(|()| (answer, Batch::default())),
                 // The finish reason is there; only the end mark is missing.
-                Next::Late if evidence.finished => return Ok((answer, Batch::default())),
-                Next::Late if evidence.begun => {
-                    return Err(late("the upstream stalled for", self.timeouts.idle));
-                }
-                Next::Late => return Err(late("no first token within", first_token)),
+                None if evidence.finished => return Ok((answer, Batch::default())),
+                None => return Err(limits.late()),
             };
             evidence.note(&batch);
             if evidence.done {
                 return Ok((answer, batch));
             }
             let failure = take_error(&batch);
-            let (taken, reply) = oneshot::channel();
-            self.tell(Progress::Batch { batch, taken });
-            in_flight = Some(reply);
+            let is_burst = batch.chunks > READ_AHEAD_CHUNKS;
+            let (reply, taken) = oneshot::channel();
+            self.tell(Progress::Batch { batch, taken: reply });
+            if is_burst {
+                limits.whole(room(taken)).await??;
+            } else {
+                in_flight = Some(taken);
+            }
             if let Some(failure) = failure {
                 return Err(failure);
             }
             if evidence.begun {
-                due = Instant::now() + self.timeouts.idle;
+                limits.wait_for("the upstream stalled for", idle);
             }
         }
     }
@@ -134,36 +138,9 @@ impl Pump {
     }
 }
 
-/// Waits until the stream has taken the batch in flight and has room for more.
-async fn room(in_flight: Option<oneshot::Receiver<()>>) -> Result<(), Failure> {
-    let Some(taken) = in_flight else { return Ok(()) };
+/// Waits until the stream has taken a batch and has room for more.
+async fn room(taken: oneshot::Receiver<()>) -> Result<(), Failure> {
     taken.await.map_err(|_| Failure::new(ErrorKind::Internal, "the stream is gone"))
-}
-
-enum Next {
-    Batch(Result<Batch, Failure>),
-    Over,
-    Late,
-}
-
-/// The next batch, unless `due` comes first. The timer is moved only when it fires too early, or
-/// would fire too late, so that a busy stream does not touch it.
-async fn next_before(answer: &mut Answer, mut timer: Pin<&mut Sleep>, due: Instant) -> Next {
-    if due < timer.deadline() {
-        timer.as_mut().reset(due);
-    }
-    loop {
-        tokio::select! {
-            biased;
-            item = answer.next() => return item.map_or(Next::Over, Next::Batch),
-            () = &mut timer => {
-                if due <= timer.deadline() {
-                    return Next::Late;
-                }
-                timer.as_mut().reset(due);
-            }
-        }
-    }
 }
 
 /// What the upstream has said so far about the state of its answer.
@@ -203,10 +180,6 @@ fn take_error(batch: &Batch) -> Option<Failure> {
         Event::Error(failure) => Some(failure.clone()),
         _ => None,
     })
-}
-
-fn late(what: &str, limit: Duration) -> Failure {
-    Failure::new(ErrorKind::UpstreamTimeout, format!("{what} {limit:?}"))
 }
 
 /// Reports the end exactly once; a pump that panics takes its stream down with it.

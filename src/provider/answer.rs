@@ -15,7 +15,7 @@ use super::client::Body;
 
 /// A batch stops growing here: enough to make messages rare, little enough to keep the memory
 /// of a stream small.
-pub(super) const BATCH_BYTES: usize = 8 * 1024;
+pub(super) const BATCH_BYTES: usize = 4 * 1024;
 
 pub struct HttpAnswer {
     /// Fused: awc's body panics when it is polled past its end.

@@ -1,0 +1,89 @@
+//! The time limits of one answer, kept by one timer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tidegate_protocol::{ErrorKind, Failure};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// What is waited for has a limit of its own, and the whole answer has one.
+pub struct Limits<'a> {
+    timer: Pin<&'a mut Sleep>,
+    /// What is waited for now, and until when.
+    what: &'static str,
+    limit: Duration,
+    due: Instant,
+    total: Duration,
+    end: Instant,
+}
+
+/// The timer that [`Limits`] move.
+pub fn timer(total: Duration) -> Sleep {
+    sleep(total)
+}
+
+impl<'a> Limits<'a> {
+    /// The whole answer takes no longer than `total` from now.
+    pub fn start(timer: Pin<&'a mut Sleep>, total: Duration) -> Self {
+        let end = Instant::now() + total;
+        Self { timer, what: "", limit: total, due: end, total, end }
+    }
+
+    /// From now on so long is waited for something; `what` tells the failure.
+    pub fn wait_for(&mut self, what: &'static str, limit: Duration) {
+        (self.what, self.limit, self.due) = (what, limit, Instant::now() + limit);
+    }
+
+    /// The limit stays, but something else is waited for.
+    pub fn rename(&mut self, what: &'static str) {
+        self.what = what;
+    }
+
+    /// Waits for a piece of work until the nearer of both limits.
+    pub async fn phase<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        self.until(self.due.min(self.end), work).await
+    }
+
+    /// Waits for a piece of work as long as the answer may take.
+    ///
+    /// # Errors
+    /// When that is over.
+    pub async fn whole<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let done = self.until(self.end, work).await;
+        done.ok_or_else(|| late("the whole answer took longer than", self.total))
+    }
+
+    /// What to say of a phase that was too late.
+    pub fn late(&self) -> Failure {
+        if self.due < self.end {
+            return late(self.what, self.limit);
+        }
+        late("the whole answer took longer than", self.total)
+    }
+
+    /// The timer is moved only when it fires too early, or would fire too late, so that a busy
+    /// stream does not touch it.
+    async fn until<T>(&mut self, due: Instant, work: impl Future<Output = T>) -> Option<T> {
+        if due < self.timer.deadline() {
+            self.timer.as_mut().reset(due);
+        }
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = &mut self.timer => {
+                    if due <= self.timer.deadline() {
+                        return None;
+                    }
+                    self.timer.as_mut().reset(due);
+                }
+            }
+        }
+    }
+}
+
+fn late(what: &str, limit: Duration) -> Failure {
+    Failure::new(ErrorKind::UpstreamTimeout, format!("{what} {limit:?}"))
+}
