@@ -81,10 +81,10 @@ impl Bench {
             }
             Workload::Flood { tokens } => {
                 let asked = Asked { tokens, ..asked };
-                self.closed(asked, target.as_ref(), 16, 240_000 / tokens).await
+                self.closed(asked, target.as_ref(), 16, 160_000 / tokens).await
             }
             Workload::Paced => {
-                let (tokens, interval) = (self.scaled(80), Duration::from_millis(20));
+                let (tokens, interval) = (self.scaled(60), Duration::from_millis(20));
                 self.open(Asked { tokens, interval, ..asked }, target.as_ref(), 400, 397.0).await
             }
             Workload::SlowStreams(streams) => self.slow_streams(asked, target, streams).await,
@@ -156,7 +156,12 @@ impl Bench {
         streams: u64,
     ) -> Result<Figures, Failure> {
         let streams = self.scaled(streams);
-        let (tokens, interval) = if self.is_quick { (10, 200) } else { (5, 1_000) };
+        // Long enough that the first still speaks when all have begun and a second has passed.
+        let (tokens, interval) = match streams {
+            _ if self.is_quick => (10, 200),
+            0..=2_000 => (3, 1_000),
+            _ => (5, 1_000),
+        };
         let interval = Duration::from_millis(interval);
         let asked = Asked { tokens, interval, ..asked };
         let idle = usage(target.as_ref())?;
@@ -204,7 +209,7 @@ impl Bench {
 
     async fn abort(&self, asked: Asked) -> Result<Figures, Failure> {
         let asked = Asked { tokens: 100_000, interval: Duration::from_millis(20), ..asked };
-        let count = self.scaled(300);
+        let count = self.scaled(200);
         let first = self.next_id.replace(self.next_id.get() + count);
         let mut leaving = Vec::new();
         for id in first..first + count {
