@@ -6,11 +6,11 @@
 //! what arrived is copied out at its size, and there is one clock. The wire format is actix's own
 //! codec, the same that awc uses.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -47,7 +47,10 @@ struct Shared {
     connector: UpstreamConnector,
     /// Holds the one clock.
     config: ServiceConfig,
-    idle: RefCell<HashMap<Authority, VecDeque<Connection>>>,
+    /// The last one used is last.
+    idle: RefCell<HashMap<Authority, Vec<Connection>>>,
+    /// Whether [`sweep`] runs.
+    sweeps: Cell<bool>,
     /// Empty between two polls: whoever reads into it takes all of it out.
     read: RefCell<BytesMut>,
 }
@@ -79,6 +82,7 @@ impl PlainClient {
             connector,
             config: ServiceConfig::default(),
             idle: RefCell::default(),
+            sweeps: Cell::default(),
             read: RefCell::default(),
         }))
     }
@@ -129,17 +133,32 @@ impl PlainClient {
     }
 
     fn take_idle(&self, authority: &Authority) -> Option<Connection> {
-        self.0.idle.borrow_mut().get_mut(authority)?.pop_back()
+        self.0.idle.borrow_mut().get_mut(authority)?.pop()
     }
 
     fn keep(&self, authority: &Authority, mut connection: Connection) {
         connection.used = Instant::now();
-        let mut idle = self.0.idle.borrow_mut();
-        let idle = idle.entry(authority.clone()).or_default();
-        while idle.front().is_some_and(|oldest| !oldest.is_fresh()) {
-            idle.pop_front();
+        self.0.idle.borrow_mut().entry(authority.clone()).or_default().push(connection);
+        if !self.0.sweeps.replace(true) {
+            actix_rt::spawn(sweep(Rc::downgrade(&self.0)));
         }
-        idle.push_back(connection);
+    }
+}
+
+/// Closes what was idle for too long, until nothing is idle.
+async fn sweep(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(POOL_IDLE).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let mut idle = shared.idle.borrow_mut();
+        idle.retain(|_, connections| {
+            connections.retain(Connection::is_fresh);
+            !connections.is_empty()
+        });
+        if idle.is_empty() {
+            shared.sweeps.set(false);
+            return;
+        }
     }
 }
 

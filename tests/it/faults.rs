@@ -197,6 +197,15 @@ async fn a_pooled_connection_that_the_upstream_has_closed_is_no_error() {
 }
 
 #[actix_web::test]
+async fn connections_that_nobody_needs_are_closed_without_a_further_request() {
+    let upstream = Upstream::start(|_| crate::upstream::openai_answer(&["a"])).await;
+    let gateway = TestGateway::before(&upstream).await;
+    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "a");
+    upstream.wait_for_rest().await;
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
 async fn a_pooled_connection_that_dies_under_the_request_is_replaced_once() {
     // The second request that arrives finds its connection closed without an answer.
     let asked = std::sync::atomic::AtomicUsize::new(0);

@@ -78,6 +78,8 @@ struct Log {
     running: usize,
     most_running: usize,
     connections: usize,
+    /// Of these, those that are open.
+    open: usize,
 }
 
 type Script = Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>;
@@ -159,6 +161,11 @@ impl Upstream {
         self.wait_until(&format!("{count} aborts"), |log| log.aborted >= count).await;
     }
 
+    /// Waits until the gateway has closed all its connections.
+    pub async fn wait_for_rest(&self) {
+        self.wait_until("the last connection closed", |log| log.open == 0).await;
+    }
+
     async fn wait_until(&self, what: &str, holds: impl Fn(&Log) -> bool) {
         let waiting = async {
             loop {
@@ -184,8 +191,15 @@ impl Shared {
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((socket, _)) = listener.accept().await {
         socket.set_nodelay(true).unwrap();
-        shared.note(|log| log.connections += 1);
-        actix_rt::spawn(converse(socket, Arc::clone(&shared)));
+        shared.note(|log| {
+            log.connections += 1;
+            log.open += 1;
+        });
+        let shared = Arc::clone(&shared);
+        actix_rt::spawn(async move {
+            converse(socket, Arc::clone(&shared)).await;
+            shared.note(|log| log.open -= 1);
+        });
     }
 }
 
