@@ -159,17 +159,21 @@ fn plan(arguments: &Arguments, rounds: u32, growth: &[u64]) -> Vec<(u32, Workloa
     plan
 }
 
-/// How often a workload is measured in a round. Latencies of a tenth of a millisecond wander with
-/// whatever else the machine does: many short looks, close together, tell more than one long one.
+/// How often a workload is measured in a round. What is small wanders with whatever else the
+/// machine does: several short looks, close together, tell more than one long one.
 const fn passes(workload: Workload) -> u32 {
-    if matches!(workload, Workload::LowLoad) { 4 } else { 1 }
+    match workload {
+        Workload::LowLoad => 4,
+        Workload::Flood { .. } | Workload::Paced => 2,
+        _ => 1,
+    }
 }
 
 fn routes(workload: Workload) -> Vec<Route> {
     let mut routes = PROXIES.to_vec();
     match workload {
         Workload::ShortAnswers => routes.extend([DIRECT, TWO_WORKERS].concat()),
-        Workload::LowLoad | Workload::Flood { .. } | Workload::Paced => routes.extend(DIRECT),
+        Workload::LowLoad | Workload::Flood { .. } => routes.extend(DIRECT),
         _ => {}
     }
     routes

@@ -81,11 +81,11 @@ impl Bench {
             }
             Workload::Flood { tokens } => {
                 let asked = Asked { tokens, ..asked };
-                self.closed(asked, target.as_ref(), 16, 160_000 / tokens).await
+                self.closed(asked, target.as_ref(), 16, 96_000 / tokens).await
             }
             Workload::Paced => {
                 let (tokens, interval) = (self.scaled(60), Duration::from_millis(20));
-                self.open(Asked { tokens, interval, ..asked }, target.as_ref(), 400, 397.0).await
+                self.open(Asked { tokens, interval, ..asked }, target.as_ref(), 400, 997.0).await
             }
             Workload::SlowStreams(streams) => self.slow_streams(asked, target, streams).await,
             Workload::Abort => self.abort(asked).await,
