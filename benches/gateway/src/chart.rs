@@ -51,7 +51,7 @@ fn legend(body: &mut String, routes: &[&Route]) -> f64 {
             x + 16.0,
             escape(route.name)
         );
-        x += 190.0;
+        x += 205.0;
     }
     let _ = writeln!(body, "<text x=\"{x}\" y=\"15\" fill=\"#222222\">| goal</text>");
     40.0

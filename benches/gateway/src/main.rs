@@ -142,6 +142,8 @@ fn plan(arguments: &Arguments, rounds: u32, growth: &[u64]) -> Vec<(u32, Workloa
     for round in 1..=rounds {
         for workload in WORKLOADS.into_iter().filter(wanted) {
             let mut routes = routes(workload);
+            let shift = round as usize % routes.len();
+            routes.rotate_left(shift);
             for _ in 0..passes(workload) {
                 routes.rotate_left(1);
                 plan.extend(routes.iter().map(|route| (round, workload, *route)));
