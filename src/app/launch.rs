@@ -21,7 +21,9 @@ pub fn worker(parts: &Parts) -> Worker {
     let models = parts.models.iter().map(|part| {
         let provider = provider::for_model(&part.model, &client);
         let permits = Arc::clone(&part.permits);
-        let backend = Backend::new(provider, permits, part.model.timeouts.clone()).start();
+        let retries = Arc::clone(&part.retries);
+        let timeouts = part.model.timeouts.clone();
+        let backend = Backend::new(provider, permits, retries, timeouts).start();
         ModelHandle {
             backend: Arc::new(backend.recipient()),
             metrics: Arc::new(part.metrics.clone()),

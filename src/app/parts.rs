@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::access::{KeyRing, RateLimit};
 use crate::admission::Admission;
 use crate::backend::permits::PoolGauges;
-use crate::backend::{Health, PermitPool};
+use crate::backend::{Health, PermitPool, RetryBudget, RetryReason};
 use crate::config::{Config, Model};
 use crate::http::body::BodyLimits;
 use crate::http::caller::TrustedProxies;
@@ -22,6 +22,7 @@ use crate::telemetry::{Metrics, ModelMetrics};
 pub struct ModelPart {
     pub model: Arc<Model>,
     pub permits: Arc<PermitPool>,
+    pub retries: Arc<RetryBudget>,
     pub health: Arc<Health>,
     pub metrics: ModelMetrics,
 }
@@ -75,12 +76,14 @@ impl Parts {
 
 fn model_part(model: &Arc<Model>, metrics: &Metrics) -> ModelPart {
     let metrics = metrics.model(&model.name);
+    metrics.declare_retries(RetryReason::ALL.map(RetryReason::as_str));
     metrics.permits.set(i64::try_from(model.max_concurrency).unwrap_or(i64::MAX));
     let gauges =
         PoolGauges { in_use: metrics.permits_in_use.clone(), queued: metrics.queued.clone() };
     ModelPart {
         model: Arc::clone(model),
         permits: PermitPool::new(model.max_concurrency, model.queue_length, gauges),
+        retries: Arc::new(RetryBudget::new(model.retries.clone())),
         health: Health::new(metrics.upstream_up.clone()),
         metrics,
     }

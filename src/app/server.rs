@@ -19,6 +19,7 @@ use tracing_actix_web::TracingLogger;
 use super::launch;
 use super::parts::Parts;
 use crate::config;
+use crate::http::error::SHOULD_RETRY;
 use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
 use crate::http::routes;
 use crate::telemetry::logging::RequestSpan;
@@ -139,7 +140,7 @@ fn cors(settings: &config::Cors) -> Condition<Cors> {
         .allowed_methods(["GET", "POST", "DELETE"])
         // SDKs send headers of their own making, and no cookie is ever looked at.
         .allow_any_header()
-        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID, RETRY_AFTER])
+        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID, RETRY_AFTER, SHOULD_RETRY])
         .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
     for origin in &settings.allowed_origins {
         cors = match origin.as_str() {

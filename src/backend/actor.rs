@@ -8,6 +8,7 @@ use actix::{Actor, Context, Handler};
 use super::message::Generate;
 use super::permits::PermitPool;
 use super::pump::Pump;
+use super::retry::RetryBudget;
 use crate::config::Timeouts;
 use crate::provider::Provider;
 
@@ -15,15 +16,21 @@ use crate::provider::Provider;
 /// in one takes only its own stream down.
 pub struct Backend {
     provider: Rc<dyn Provider>,
-    /// Shared with the backends of the same model on all other workers.
+    /// Shared with the backends of the same model on all other workers, as are the retries.
     permits: Arc<PermitPool>,
+    retries: Arc<RetryBudget>,
     timeouts: Timeouts,
 }
 
 impl Backend {
     #[must_use]
-    pub fn new(provider: Rc<dyn Provider>, permits: Arc<PermitPool>, timeouts: Timeouts) -> Self {
-        Self { provider, permits, timeouts }
+    pub fn new(
+        provider: Rc<dyn Provider>,
+        permits: Arc<PermitPool>,
+        retries: Arc<RetryBudget>,
+        timeouts: Timeouts,
+    ) -> Self {
+        Self { provider, permits, retries, timeouts }
     }
 }
 
@@ -39,6 +46,7 @@ impl Handler<Generate> for Backend {
             job,
             provider: Rc::clone(&self.provider),
             permits: Arc::clone(&self.permits),
+            retries: Arc::clone(&self.retries),
             timeouts: self.timeouts.clone(),
         };
         actix_rt::spawn(pump.run());

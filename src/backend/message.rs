@@ -8,6 +8,8 @@ use futures::channel::oneshot;
 use tidegate_protocol::{Batch, ChatRequest, Failure, StreamId};
 use tokio_util::sync::CancellationToken;
 
+use super::retry::RetryReason;
+
 /// Asks a backend to generate an answer.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -28,6 +30,8 @@ pub enum Progress {
     Queued { position: usize },
     /// Got its permit after `queue_wait`; the request goes out now.
     Dispatched { queue_wait: Duration },
+    /// The upstream did not take the request, and is asked once more.
+    Retrying { reason: RetryReason, failure: Failure },
     /// The upstream accepted the request with a response head.
     Accepted,
     /// Pieces of the answer. `taken` is told when the stream has room for more. It is not the

@@ -12,13 +12,14 @@ use actix::Recipient;
 use futures::StreamExt;
 use futures::channel::oneshot;
 use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::limits::{self, Limits};
 use super::message::{Generate, Progress};
 use super::permits::{Acquired, Permit, PermitPool};
+use super::retry::RetryBudget;
 use crate::config::Timeouts;
-use crate::provider::{Answer, Call, Provider};
+use crate::provider::{Again, Answer, Call, Pool, Provider, Refused};
 
 /// How long the end of a finished response is awaited, so that its connection can be used again.
 const POOLING_GRACE: Duration = Duration::from_millis(250);
@@ -32,6 +33,7 @@ pub struct Pump {
     pub job: Generate,
     pub provider: Rc<dyn Provider>,
     pub permits: Arc<PermitPool>,
+    pub retries: Arc<RetryBudget>,
     pub timeouts: Timeouts,
 }
 
@@ -90,9 +92,7 @@ impl Pump {
         let mut timer = std::pin::pin!(limits::timer(total));
         let mut limits = Limits::start(timer.as_mut(), total);
         limits.wait_for("no response within", if streams { first_token } else { total });
-        let call = Call { request: Arc::clone(&self.job.request), id: self.job.id };
-        let opened = limits.phase(self.provider.open(call)).await;
-        let mut answer = opened.ok_or_else(|| limits.late())??;
+        let mut answer = self.open(&mut limits).await?;
         self.tell(Progress::Accepted);
         limits.rename("no first token within");
         let mut evidence = Evidence::default();
@@ -129,6 +129,33 @@ impl Pump {
             if evidence.begun {
                 limits.wait_for("the upstream stalled for", idle);
             }
+        }
+    }
+
+    /// Asks the upstream, and where that is safe and makes sense, once more. Whatever it takes, the
+    /// limits go on.
+    async fn open(&self, limits: &mut Limits<'_>) -> Result<Answer, Failure> {
+        self.retries.earn();
+        let (mut made, mut pool) = (1, Pool::Use);
+        loop {
+            let call = Call { request: Arc::clone(&self.job.request), id: self.job.id, pool };
+            let opened = limits.phase(self.provider.open(call)).await;
+            let Refused { failure, again } = match opened.ok_or_else(|| limits.late())? {
+                Ok(answer) => return Ok(answer),
+                Err(refused) => refused,
+            };
+            let Some(retry) = self.retries.retry(again, &failure, made) else {
+                return Err(failure);
+            };
+            // A client should hear what was wrong, not that it took too long to find out.
+            if limits.phase(sleep(retry.pause)).await.is_none() {
+                return Err(failure);
+            }
+            made += 1;
+            if again == Again::OnNewConnection {
+                pool = Pool::Avoid;
+            }
+            self.tell(Progress::Retrying { reason: retry.reason, failure });
         }
     }
 

@@ -8,6 +8,7 @@
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
 //!   [`rate_limits`], [`discovery`]: the sections.
+//! - `retries`, `disconnect`: a model's policies.
 //! - `model_list`, `credentials`: how the file and the environment make up the models.
 //! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
 //! - `document`, `environment`, `raw`: where values come from.
@@ -17,6 +18,7 @@
 pub mod auth;
 pub mod chat;
 mod credentials;
+mod disconnect;
 pub mod discovery;
 mod document;
 mod environment;
@@ -31,6 +33,7 @@ mod nesting;
 pub mod rate_limits;
 mod raw;
 pub mod report;
+mod retries;
 pub mod secret;
 mod section;
 pub mod server;
@@ -44,6 +47,7 @@ use std::{fs, io};
 
 pub use auth::{ApiKey, Auth};
 pub use chat::Chat;
+pub use disconnect::{Disconnect, OnDisconnect};
 pub use discovery::DiscoverOllama;
 pub use fault::{Fault, Faults, Problem, Source};
 pub use health::Health;
@@ -52,6 +56,7 @@ pub use metrics::Metrics;
 pub use models::{Model, ModelType, ProviderKind, Timeouts};
 pub use rate_limits::RateLimits;
 pub use report::Effective;
+pub use retries::Retries;
 pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
 

@@ -1,6 +1,7 @@
 //! Reads the models: those of the file, then those that environment variables name.
 
 use super::credentials::{self, Upstream};
+use super::disconnect::Disconnect;
 use super::environment::{NamedModel, VLLM_BASE_URL, VLLM_MODEL};
 use super::fault::{Problem, Source};
 use super::kind;
@@ -8,6 +9,7 @@ use super::models::{
     DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_LINE_BYTES, DEFAULT_QUEUE_LENGTH, Model, ModelType,
     OPENAI_URL, ProviderKind, Timeouts,
 };
+use super::retries::Retries;
 use super::section::Section;
 
 /// What has been read of a model, whether or not the rest of it is right.
@@ -118,6 +120,8 @@ fn read_model(
         max_concurrency,
         queue_length,
         timeouts,
+        retries: Retries::read(section),
+        disconnect: Disconnect::read(section),
         max_line_bytes,
     })
 }

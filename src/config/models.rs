@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::disconnect::Disconnect;
+use super::retries::Retries;
 use super::secret::{Masked, Secret};
 
 pub(super) const OPENAI_URL: &str = "https://api.openai.com/v1";
@@ -86,6 +88,8 @@ pub struct Model {
     /// How many requests may wait for their turn; 0 refuses what cannot start at once.
     pub queue_length: usize,
     pub timeouts: Timeouts,
+    pub retries: Retries,
+    pub disconnect: Disconnect,
     /// The longest line or frame that is taken from the upstream.
     pub max_line_bytes: usize,
 }
@@ -141,6 +145,8 @@ impl Model {
             max_concurrency: DEFAULT_MAX_CONCURRENCY,
             queue_length: DEFAULT_QUEUE_LENGTH,
             timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            disconnect: Disconnect::default(),
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
         }
     }
@@ -158,6 +164,8 @@ impl fmt::Debug for Model {
             .field("max_concurrency", &self.max_concurrency)
             .field("queue_length", &self.queue_length)
             .field("timeouts", &self.timeouts)
+            .field("retries", &self.retries)
+            .field("disconnect", &self.disconnect)
             .field("max_line_bytes", &self.max_line_bytes)
             .finish()
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::body::{BodyLimits, read_json};
 use super::caller::{TrustedProxies, identify};
 use super::dialect::Dialect;
+use super::disconnect::disconnect_wish;
 use super::error::ApiError;
 use super::event_stream::{LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
@@ -41,13 +42,15 @@ pub async fn chat<D: Dialect>(
     let caller = identify(&http, admission.keys(), &limits.proxies)?;
     note.caller(&caller);
     admission.pace(&caller)?;
+    let wish = disconnect_wish(http.headers())?;
     let body = read_json(&http, payload, limits.body).await?;
     let request = D::decode(&body, &limits.chat)?;
     drop(body);
     let ticket = admission.admit(caller, request.model.as_deref())?;
     note.model(&ticket.route.model.name);
     let wants_stream = request.stream;
-    let subscription = worker.open::<D>(id, at, ticket, request).await?;
+    let disconnect = wish.within(&ticket.route.model.disconnect);
+    let subscription = worker.open::<D>(id, at, ticket, request, disconnect).await?;
     note.opened();
     if wants_stream {
         streamed(subscription, id, worker.heartbeat, note).await

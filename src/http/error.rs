@@ -5,11 +5,14 @@ use std::marker::PhantomData;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use tidegate_protocol::{ErrorKind, Failure};
 
 use super::dialect::Dialect;
+
+/// OpenAI's SDKs, and those made like them, go by it before they go by the status.
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The status code of a kind of failure.
 #[must_use]
@@ -41,6 +44,27 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::CONFLICT),
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// Whether SDKs are kept from asking again. The gateway has asked as often as is good for the
+/// upstream, which may have worked on the request; three tries of an SDK would multiply that. What
+/// the gateway itself refused has cost nobody anything and may well be asked again.
+fn is_final(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UpstreamUnreachable
+            | ErrorKind::UpstreamTimeout
+            | ErrorKind::UpstreamRateLimited
+            | ErrorKind::UpstreamOverloaded
+            | ErrorKind::UpstreamRejected
+            | ErrorKind::UpstreamNotFound
+            | ErrorKind::UpstreamUnauthorized
+            | ErrorKind::UpstreamError
+            | ErrorKind::UpstreamProtocol
+            | ErrorKind::Truncated
+            | ErrorKind::Cancelled
+            | ErrorKind::Internal
+    )
 }
 
 /// A failure as a response in the dialect `D`.
@@ -84,6 +108,9 @@ pub fn failure_response<D: Dialect>(failure: &Failure) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     if let Some(seconds) = failure.retry_after_seconds {
         response.insert_header((RETRY_AFTER, seconds));
+    }
+    if is_final(failure.kind) {
+        response.insert_header((SHOULD_RETRY, "false"));
     }
     if failure.kind == ErrorKind::Unauthorized {
         response.insert_header((WWW_AUTHENTICATE, "Bearer"));

@@ -6,6 +6,7 @@
 //! - [`event_stream`]: a live answer as a response body.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
+//! - `disconnect`: what a request wants if its client leaves.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
@@ -14,6 +15,7 @@ pub mod body;
 pub mod caller;
 pub mod chat;
 pub mod dialect;
+mod disconnect;
 pub mod error;
 pub mod event_stream;
 pub mod models;

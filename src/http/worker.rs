@@ -9,6 +9,7 @@ use tidegate_protocol::{ChatRequest, ErrorKind, Failure, StreamId};
 use super::dialect::{AnswerContext, Dialect};
 use crate::admission::Ticket;
 use crate::backend::Generate;
+use crate::config::Disconnect;
 use crate::provider;
 use crate::registry::{Open, Registry};
 use crate::stream::{StreamMeta, StreamSpec, Subscription};
@@ -49,6 +50,7 @@ impl Worker {
         arrived: Instant,
         ticket: Ticket,
         request: ChatRequest,
+        disconnect: Disconnect,
     ) -> Result<Subscription, Failure> {
         let model = &ticket.route.model;
         let handle = self.models.get(ticket.route.index).ok_or_else(|| {
@@ -69,6 +71,7 @@ impl Worker {
             encoder,
             backend: Arc::clone(&handle.backend),
             metrics: Arc::clone(&handle.metrics),
+            disconnect,
             buffer_bytes: self.buffer_bytes,
             answer_bytes: self.answer_bytes,
         };

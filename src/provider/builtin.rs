@@ -12,7 +12,7 @@ use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::{self, StreamExt};
 use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Event, Failure, FinishReason, Role, Usage};
 
-use super::{Answer, Call, Provider};
+use super::{Answer, Call, Provider, Refused};
 
 /// 50 tokens a second: a pace people can watch.
 const TOKEN_PACE: Duration = Duration::from_millis(20);
@@ -25,7 +25,7 @@ const DEFAULT_MAX_TOKENS: usize = 2048;
 pub struct Builtin;
 
 impl Provider for Builtin {
-    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let script = Script::for_request(&call.request);
         ready(Ok(script.play())).boxed_local()
     }

@@ -6,30 +6,22 @@
 //! the backend's timers take its place. Its pool is capped at 100 connections: the cap is off,
 //! permits bound the load. Redirects are not followed: configuration alone chooses hosts.
 
-use std::collections::HashMap;
-use std::io;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_rt::net::TcpStream;
-use actix_tls::connect::{
-    ConnectError as TcpConnectError, ConnectInfo, Connection, Connector, ConnectorService,
-};
 use actix_web::HttpMessage;
-use actix_web::dev::Service;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::Scheme;
-use actix_web::http::{Method, StatusCode, Uri};
-use awc::error::{ConnectError, SendRequestError};
+use actix_web::http::{Method, StatusCode};
+use awc::error::SendRequestError;
 use bytes::{Bytes, BytesMut};
-use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::{LocalBoxStream, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure, StreamId, openai};
 
 use super::ask::Ask;
+use super::connector::{Hosts, UpstreamConnector};
 use super::plain::PlainClient;
+use super::refused::{Refused, SendFault, failure_of};
 use crate::config::{Model, Secret};
 
 const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
@@ -42,14 +34,22 @@ pub(super) const POOL_LIFETIME: Duration = Duration::from_secs(3600);
 /// A refusal's body is read up to here for its message.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
-/// A longer Retry-After of an upstream is cut to this.
-const RETRY_AFTER_CAP_SECONDS: u32 = 3600;
 
 /// The client of one worker; clones share its pool.
 #[derive(Clone)]
 pub struct HttpClient {
     plain: PlainClient,
     tls: awc::Client,
+    /// As awc connects to them.
+    hosts: Hosts,
+}
+
+/// Whether a pooled connection may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    Use,
+    /// The last one was closed, and those beside it may be.
+    Avoid,
 }
 
 /// The head of a response, as far as it matters, and its body.
@@ -67,23 +67,11 @@ impl HttpClient {
     /// models ask for (the longest, where they differ).
     #[must_use]
     pub fn new(models: &[Model]) -> Self {
-        let mut limits: HashMap<String, Duration> = HashMap::new();
-        for model in models {
-            if let Some(authority) =
-                model.base_url.parse::<Uri>().ok().as_ref().and_then(authority_of)
-            {
-                let limit = limits.entry(authority).or_default();
-                *limit = (*limit).max(model.timeouts.connect);
-            }
-        }
-        let longest = limits.values().max().copied().unwrap_or(Duration::from_secs(5));
-        let upstream = UpstreamConnector {
-            tcp: Connector::default().service(),
-            limits: Rc::new(limits),
-            longest,
-        };
+        let plain = UpstreamConnector::new(models);
+        let upstream = UpstreamConnector::new(models);
+        let (hosts, longest) = (upstream.hosts.clone(), upstream.longest);
         let connector = awc::Connector::new()
-            .connector(upstream.clone())
+            .connector(upstream)
             .timeout(longest + Duration::from_secs(1))
             .handshake_timeout(longest)
             .limit(0)
@@ -95,56 +83,25 @@ impl HttpClient {
             .disable_redirects()
             .no_default_headers()
             .finish();
-        Self { plain: PlainClient::new(upstream), tls }
+        Self { plain: PlainClient::new(plain), tls, hosts }
     }
 
-    async fn send(&self, ask: &Ask, body: Bytes) -> Result<Reply, SendRequestError> {
+    async fn send(&self, ask: &Ask, body: Bytes, pool: Pool) -> Result<Reply, SendFault> {
         if ask.uri.scheme() == Some(&Scheme::HTTP) {
-            return self.plain.send(ask.head(), body).await;
+            return self.plain.send(ask.head(), body, pool).await;
         }
+        let before = self.hosts.connects(&ask.uri);
         let mut request = self.tls.request(ask.method.clone(), ask.uri.clone());
         for header in &ask.headers {
             request = request.insert_header(header.clone());
         }
-        let mut response = request.send_body(body).await?;
+        // awc does not say which connection it took. If none was opened, it was a pooled one.
+        let mut response = request.send_body(body).await.map_err(|error| SendFault {
+            error,
+            reused: self.hosts.connects(&ask.uri) == before,
+        })?;
         let body = response.take_payload().boxed_local();
         Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
-    }
-}
-
-fn authority_of(uri: &Uri) -> Option<String> {
-    uri.authority().map(|authority| authority.as_str().to_owned())
-}
-
-/// Connects with a time limit per host and without Nagle's delay, which would hold a request's
-/// last bytes back.
-#[derive(Clone)]
-pub(super) struct UpstreamConnector {
-    tcp: ConnectorService,
-    limits: Rc<HashMap<String, Duration>>,
-    longest: Duration,
-}
-
-impl Service<ConnectInfo<Uri>> for UpstreamConnector {
-    type Response = Connection<Uri, TcpStream>;
-    type Error = TcpConnectError;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let limit = authority_of(info.request()).and_then(|host| self.limits.get(&host).copied());
-        let connecting = tokio::time::timeout(limit.unwrap_or(self.longest), self.tcp.call(info));
-        async move {
-            let connection = connecting
-                .await
-                .map_err(|_| TcpConnectError::Io(io::ErrorKind::TimedOut.into()))??;
-            connection.io_ref().set_nodelay(true).map_err(TcpConnectError::Io)?;
-            Ok(connection)
-        }
-        .boxed_local()
     }
 }
 
@@ -191,18 +148,12 @@ impl Target {
     ///
     /// # Errors
     /// By kind: unreachable, connect timeout, or as the upstream's status says.
-    pub async fn chat(&self, id: StreamId, body: Bytes) -> Result<Reply, Failure> {
-        let mut ask = self.chat.as_ref().map_err(send_failure)?.clone();
+    pub async fn chat(&self, id: StreamId, body: Bytes, pool: Pool) -> Result<Reply, Refused> {
+        let mut ask = self.chat.as_ref().map_err(failure_of)?.clone();
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             ask = ask.with(REQUEST_ID, id);
         }
-        let mut reply = self.client.send(&ask, body.clone()).await;
-        // The upstream may close a pooled connection at the very moment it is taken up again.
-        // Nothing was answered on it, so one more try on another one is safe.
-        if reply.as_ref().is_err_and(was_stale) {
-            reply = self.client.send(&ask, body).await;
-        }
-        accept(reply.map_err(|error| send_failure(&error))?).await
+        accept(self.client.send(&ask, body, pool).await?).await
     }
 
     /// Posts a small question and reads the document that answers it.
@@ -234,11 +185,10 @@ impl Target {
         limit: usize,
     ) -> Result<Bytes, Failure> {
         let ask = Ask::new(method, url, self.api_key.as_ref());
-        let sent = match ask {
-            Ok(ask) => self.client.send(&ask, body).await,
-            Err(error) => Err(error),
-        };
-        read_whole(accept(sent.map_err(|error| send_failure(&error))?).await?, limit).await
+        let ask = ask.map_err(|error| failure_of(&error))?;
+        let reply = self.client.send(&ask, body, Pool::Use).await;
+        let reply = reply.map_err(|fault| failure_of(&fault.error))?;
+        read_whole(accept(reply).await.map_err(|refused| refused.failure)?, limit).await
     }
 }
 
@@ -262,66 +212,13 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, PayloadError> {
 }
 
 /// Lets a success pass; turns a refusal into a failure with the upstream's own message.
-async fn accept(reply: Reply) -> Result<Reply, Failure> {
-    let status = reply.status;
+async fn accept(reply: Reply) -> Result<Reply, Refused> {
+    let Reply { status, headers, body } = reply;
     if status.is_success() {
-        return Ok(reply);
+        return Ok(Reply { status, headers, body });
     }
-    let retry_after = reply
-        .headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok())
-        .map(|seconds| seconds.min(RETRY_AFTER_CAP_SECONDS));
-    let reading = collect(reply.body, ERROR_BODY_BYTES);
+    let reading = collect(body, ERROR_BODY_BYTES);
     let body = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
-    Err(openai::decode_error(status.as_u16(), &body).retry_after(retry_after))
-}
-
-/// Whether a send failed the way it does on a pooled connection that the upstream has closed.
-fn was_stale(error: &SendRequestError) -> bool {
-    match error {
-        SendRequestError::Connect(ConnectError::Disconnected) => true,
-        SendRequestError::Send(io) => matches!(
-            io.kind(),
-            io::ErrorKind::BrokenPipe
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::NotConnected
-        ),
-        _ => false,
-    }
-}
-
-fn send_failure(error: &SendRequestError) -> Failure {
-    let timed_out = |message: &str| Failure::new(ErrorKind::UpstreamTimeout, message);
-    match error {
-        SendRequestError::Connect(ConnectError::Timeout) => {
-            timed_out("the upstream did not accept a connection in time")
-        }
-        SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == io::ErrorKind::TimedOut => {
-            timed_out("the upstream did not accept a connection in time")
-        }
-        SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Send(_) => {
-            Failure::new(
-                ErrorKind::UpstreamError,
-                "the upstream closed the connection before it answered",
-            )
-        }
-        SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
-            Failure::new(ErrorKind::UpstreamUnreachable, "the upstream's host name is not known")
-        }
-        SendRequestError::Connect(ConnectError::Io(io)) => Failure::new(
-            ErrorKind::UpstreamUnreachable,
-            format!("no connection to the upstream: {}", io.kind()),
-        ),
-        SendRequestError::Connect(other) => Failure::new(
-            ErrorKind::UpstreamUnreachable,
-            format!("no connection to the upstream: {other}"),
-        ),
-        SendRequestError::Response(_) => {
-            Failure::new(ErrorKind::UpstreamProtocol, "the upstream's response head is not HTTP")
-        }
-        _ => Failure::new(ErrorKind::UpstreamError, "the request to the upstream failed"),
-    }
+    Err(Refused::by_status(openai::decode_error(status.as_u16(), &body), &headers))
 }

@@ -2,7 +2,9 @@
 //!
 //! - [`client`]: one pooled HTTP client per worker.
 //! - [`ask`]: what an upstream is asked, but for the body.
+//! - [`connector`]: how connections are made.
 //! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream.
+//! - [`refused`]: why there is no answer, and whether to ask again; [`retry_after`], when.
 //! - [`answer`]: an upstream's response body as a stream of batches.
 //! - [`openai`], [`vllm`], [`ollama`], [`builtin`]: the kinds.
 //!
@@ -13,9 +15,12 @@ mod answer;
 mod ask;
 mod builtin;
 pub mod client;
+mod connector;
 mod ollama;
 mod openai;
 mod plain;
+mod refused;
+mod retry_after;
 mod vllm;
 
 use std::rc::Rc;
@@ -28,7 +33,9 @@ use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, StreamId};
 use crate::config::{Model, ProviderKind};
 use client::HttpClient;
 
+pub use client::Pool;
 pub use ollama::OllamaProbe;
+pub use refused::{Again, Refused};
 
 /// One answer under way. Dropping it closes the upstream connection.
 pub type Answer = LocalBoxStream<'static, Result<Batch, Failure>>;
@@ -39,12 +46,13 @@ pub struct Call {
     pub request: Arc<ChatRequest>,
     /// Sent along as `X-Request-Id`, so that the upstream's log can be matched.
     pub id: StreamId,
+    pub pool: Pool,
 }
 
 /// Speaks to one kind of upstream for one model.
 pub trait Provider {
     /// Sends the request; resolves when the upstream has accepted it with a response head.
-    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>>;
 
     /// Whether the upstream will answer `request` piece by piece. If not, its first byte comes with
     /// its last, and no time limit between the two makes sense.

@@ -9,7 +9,7 @@ use tidegate_protocol::{Failure, ollama};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Target};
-use super::{Answer, Call, Provider, model_missing};
+use super::{Answer, Call, Provider, Refused, model_missing};
 use crate::config::Model;
 
 const CHAT: &str = "/api/chat";
@@ -33,11 +33,11 @@ impl Ollama {
 }
 
 impl Provider for Ollama {
-    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let target = Rc::clone(&self.target);
         async move {
             let body = ollama::encode_request(&call.request, &target.upstream_model)?;
-            let reply = target.chat(call.id, Bytes::from(body)).await?;
+            let reply = target.chat(call.id, Bytes::from(body), call.pool).await?;
             let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
             Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
         }

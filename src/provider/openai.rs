@@ -10,7 +10,7 @@ use tidegate_protocol::{ChatRequest, Decoder, ErrorKind, Failure, openai};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
-use super::{Answer, Call, Provider};
+use super::{Answer, Call, Provider, Refused};
 use crate::config::Model;
 
 const CHAT: &str = "/chat/completions";
@@ -33,13 +33,13 @@ impl OpenAi {
 }
 
 impl Provider for OpenAi {
-    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let target = Rc::clone(&self.target);
         async move {
             let relay = call.request.original.is_some();
             let stream = asks_for_stream(&call.request);
             let body = openai::encode_request(&call.request, &target.upstream_model, stream);
-            let reply = target.chat(call.id, Bytes::from(body)).await?;
+            let reply = target.chat(call.id, Bytes::from(body), call.pool).await?;
             let decoder = decoder_for(&reply, &call.request, &target, relay);
             Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
         }

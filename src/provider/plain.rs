@@ -32,7 +32,9 @@ use tokio_util::codec::{Decoder, Encoder};
 use tokio_util::io::poll_read_buf;
 
 use super::answer::BATCH_BYTES;
-use super::client::{POOL_IDLE, POOL_LIFETIME, Reply, UpstreamConnector};
+use super::client::{POOL_IDLE, POOL_LIFETIME, Pool, Reply};
+use super::connector::UpstreamConnector;
+use super::refused::SendFault;
 
 /// actix's codec replaces a buffer that has less than 2 KiB left by one of 32 KiB.
 const SPARE_BYTES: usize = 2 * 1024;
@@ -91,14 +93,23 @@ impl PlainClient {
     ///
     /// # Errors
     /// As awc's own.
-    pub async fn send(&self, head: RequestHead, body: Bytes) -> Result<Reply, SendRequestError> {
+    pub async fn send(
+        &self,
+        head: RequestHead,
+        body: Bytes,
+        pool: Pool,
+    ) -> Result<Reply, SendFault> {
         let authority = head.uri.authority().cloned();
         let authority = authority.ok_or(SendRequestError::Connect(ConnectError::Unresolved))?;
-        let mut connection = self.connection(&authority, &head.uri).await?;
+        let idle = if pool == Pool::Use { self.idle(&authority) } else { None };
+        let reused = idle.is_some();
+        let mut connection = match idle {
+            Some(idle) => idle,
+            None => self.connect(&head.uri).await?,
+        };
         let mut codec = ClientCodec::new(self.0.config.clone());
-        write(&mut connection.io, &mut codec, head, body).await.map_err(SendRequestError::Send)?;
-
-        let (mut head, mut read) = read_head(&mut connection.io, &mut codec).await?;
+        let asked = ask(&mut connection.io, &mut codec, head, body).await;
+        let (mut head, mut read) = asked.map_err(|error| SendFault { error, reused })?;
         let has_body = !matches!(codec.message_type(), MessageType::None);
         let mut codec = codec.into_payload_codec();
         let (first, standing) =
@@ -114,17 +125,17 @@ impl PlainClient {
         })
     }
 
-    /// An idle connection that is still good, the last one used first, or a new one.
-    async fn connection(
-        &self,
-        authority: &Authority,
-        uri: &Uri,
-    ) -> Result<Connection, SendRequestError> {
+    /// An idle connection that is still good, the last one used first.
+    fn idle(&self, authority: &Authority) -> Option<Connection> {
         while let Some(mut idle) = self.take_idle(authority) {
             if idle.is_fresh() && idle.is_quiet() {
-                return Ok(idle);
+                return Some(idle);
             }
         }
+        None
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<Connection, SendRequestError> {
         let connected = self.0.connector.call(ConnectInfo::new(uri.clone())).await;
         let (io, _) =
             connected.map_err(|error| SendRequestError::Connect(error.into()))?.into_parts();
@@ -160,6 +171,17 @@ async fn sweep(shared: Weak<Shared>) {
             return;
         }
     }
+}
+
+/// Sends a request and waits for the head of its answer.
+async fn ask(
+    io: &mut TcpStream,
+    codec: &mut ClientCodec,
+    head: RequestHead,
+    body: Bytes,
+) -> Result<(ResponseHead, BytesMut), SendRequestError> {
+    write(io, codec, head, body).await.map_err(SendRequestError::Send)?;
+    read_head(io, codec).await
 }
 
 async fn write(

@@ -7,7 +7,7 @@ use tidegate_protocol::{ChatRequest, Failure, openai};
 
 use super::client::HttpClient;
 use super::openai::OpenAi;
-use super::{Answer, Call, Provider, model_missing};
+use super::{Answer, Call, Provider, Refused, model_missing};
 use crate::config::Model;
 
 /// `/health` answers with an empty body.
@@ -24,7 +24,7 @@ impl Vllm {
 }
 
 impl Provider for Vllm {
-    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+    fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         self.0.open(call)
     }
 

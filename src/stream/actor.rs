@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
+};
 use futures::FutureExt;
 use prometheus::IntGauge;
 use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, Outcome};
@@ -18,7 +20,8 @@ use super::slot::Lease;
 use super::spec::{StreamMeta, StreamSpec};
 use super::subscription::{Subscription, subscription};
 use super::transcript::Transcript;
-use crate::backend::{Generate, Progress};
+use crate::backend::{Generate, Progress, RetryReason};
+use crate::config::{Disconnect, OnDisconnect};
 use crate::telemetry::StreamRecorder;
 
 /// One answer being generated.
@@ -28,6 +31,7 @@ pub struct StreamActor {
     transcript: Transcript,
     recorder: StreamRecorder,
     control: Control,
+    client: Client,
     opening: Option<Opening>,
     _lease: Lease,
 }
@@ -61,6 +65,15 @@ struct Control {
     _guard: DropGuard,
 }
 
+/// Who the answer is for.
+struct Client {
+    policy: Disconnect,
+    /// Fires when the client leaves. Where that is to end the answer at once, it is the token
+    /// which ends it.
+    leaves: CancellationToken,
+    has_left: bool,
+}
+
 /// What is used up by asking the backend.
 struct Opening {
     backend: Arc<Recipient<Generate>>,
@@ -77,7 +90,11 @@ impl StreamActor {
         level: Level,
     ) -> (Self, Subscription) {
         let token = CancellationToken::new();
-        let (publisher, subscription) = subscription(spec.buffer_bytes, level, token.clone());
+        let leaves = match spec.disconnect.policy {
+            OnDisconnect::Cancel => token.clone(),
+            OnDisconnect::RunOn | OnDisconnect::Detach => CancellationToken::new(),
+        };
+        let (publisher, subscription) = subscription(spec.buffer_bytes, level, leaves.clone());
         let recorder = StreamRecorder::start(spec.metrics, active, spec.meta.arrived);
         let actor = Self {
             meta: spec.meta,
@@ -90,6 +107,7 @@ impl StreamActor {
                 fault: None,
                 _guard: token.drop_guard(),
             },
+            client: Client { policy: spec.disconnect, leaves, has_left: false },
             opening: Some(Opening { backend: spec.backend, request: spec.request }),
             _lease: lease,
         };
@@ -103,6 +121,30 @@ impl StreamActor {
             self.control.fault = Some(fault);
             self.control.token.cancel();
         }
+    }
+
+    /// Nobody reads any more. The answer goes on as far as the policy lets it.
+    fn client_left(&mut self, ctx: &mut Context<Self>) {
+        self.client.has_left = true;
+        let Disconnect { policy, run_on } = self.client.policy;
+        let id = self.meta.id;
+        match policy {
+            OnDisconnect::Detach => tracing::info!(%id, "the client left; its answer goes on"),
+            // Nothing was used yet, so there is nothing to learn.
+            OnDisconnect::RunOn if self.state != State::Queued => {
+                tracing::info!(%id, ?run_on, "the client left; its answer runs on");
+                ctx.run_later(run_on, |actor, _| actor.control.token.cancel());
+            }
+            OnDisconnect::RunOn | OnDisconnect::Cancel => self.control.token.cancel(),
+        }
+    }
+
+    fn retrying(&mut self, reason: RetryReason, failure: &Failure) {
+        self.recorder.retried(reason.as_str());
+        let StreamMeta { id, model, .. } = &self.meta;
+        let (attempt, reason) = (self.recorder.attempts(), reason.as_str());
+        let error = &failure.message;
+        tracing::info!(%id, model, attempt, reason, error, "the upstream is asked once more");
     }
 
     /// The backend's word on the end, read in the light of why it was asked to end.
@@ -156,6 +198,10 @@ impl Actor for StreamActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(Opening { backend, request }) = self.opening.take() else { return };
+        if self.client.policy.policy != OnDisconnect::Cancel {
+            let left = self.client.leaves.clone().cancelled_owned().into_actor(self);
+            ctx.spawn(left.map(|(), actor, ctx| actor.client_left(ctx)));
+        }
         backend.do_send(Generate {
             id: self.meta.id,
             request,
@@ -178,6 +224,7 @@ impl Handler<Progress> for StreamActor {
                 self.state = State::Connecting;
                 self.recorder.dispatched(queue_wait);
             }
+            Progress::Retrying { reason, failure } => self.retrying(reason, &failure),
             Progress::Accepted => self.state = State::Waiting,
             Progress::Batch { batch, taken } => {
                 self.take(batch);
@@ -219,12 +266,14 @@ impl Handler<Inspect> for StreamActor {
             state: self.state.as_str(),
             age_ms: millis(self.recorder.age()),
             queue_wait_ms: millis(self.recorder.queue_wait()),
+            attempts: self.recorder.attempts(),
             time_to_first_token_ms: self.recorder.time_to_first_token().map(millis),
             tokens: self.recorder.chunk_count(),
             tokens_per_second: self.recorder.tokens_per_second(),
             bytes_buffered: self.transcript.buffered(),
             owner: owner.to_string(),
             client: client.map(|address| address.to_string()),
+            client_left: self.client.has_left,
         }
     }
 }
@@ -316,6 +365,7 @@ mod tests {
             encoder: Box::new(EventEncoder::new("m".to_owned())),
             backend: Arc::new(probe.clone().recipient()),
             metrics: Arc::new(metrics.model("m")),
+            disconnect: Disconnect::default(),
             buffer_bytes: 1,
             answer_bytes: 1,
         };

@@ -42,6 +42,8 @@ pub struct StreamInfo {
     pub state: &'static str,
     pub age_ms: u64,
     pub queue_wait_ms: u64,
+    /// How often the request went to the upstream.
+    pub attempts: u32,
     pub time_to_first_token_ms: Option<u64>,
     /// Pieces of the answer passed on so far.
     pub tokens: u64,
@@ -52,6 +54,8 @@ pub struct StreamInfo {
     pub owner: String,
     /// The client's address.
     pub client: Option<String>,
+    /// The answer goes on without its client, as the policy on disconnects has it.
+    pub client_left: bool,
 }
 
 /// Whole milliseconds, for people and dashboards.

@@ -8,6 +8,7 @@ use actix::Recipient;
 use tidegate_protocol::{ChatRequest, Encoder, StreamId};
 
 use crate::backend::Generate;
+use crate::config::Disconnect;
 use crate::telemetry::ModelMetrics;
 
 /// What stays the same over a stream's life and is shown of it.
@@ -33,6 +34,7 @@ pub struct StreamSpec {
     /// Shared, since a recipient's clone is two allocations.
     pub backend: Arc<Recipient<Generate>>,
     pub metrics: Arc<ModelMetrics>,
+    pub disconnect: Disconnect,
     /// Beyond so many bytes that the client has not taken, the upstream waits.
     pub buffer_bytes: usize,
     /// An unstreamed answer is collected up to here.

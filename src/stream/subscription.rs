@@ -84,17 +84,17 @@ fn lock(channel: &Channel) -> MutexGuard<'_, Shared> {
 }
 
 /// Opens a way that holds about `limit` bytes, counted in `level`. When the subscription is
-/// dropped, `cancel` fires.
+/// dropped, `left` fires, and what is published is dropped as well.
 #[must_use]
 pub fn subscription(
     limit: usize,
     level: Level,
-    cancel: CancellationToken,
+    left: CancellationToken,
 ) -> (Publisher, Subscription) {
     let channel = Channel::default();
     lock(&channel).level = level;
     let publisher = Publisher { channel: Arc::clone(&channel), limit, next_number: 1 };
-    (publisher, Subscription { channel, cancel, ended: false })
+    (publisher, Subscription { channel, left, ended: false })
 }
 
 /// The actor's end.
@@ -108,6 +108,10 @@ impl Publisher {
     /// Hands frames to the subscriber.
     pub fn publish(&mut self, payloads: impl IntoIterator<Item = Payload>) {
         let mut shared = lock(&self.channel);
+        if shared.reader_gone {
+            self.next_number += payloads.into_iter().map(|_| 1).sum::<u64>();
+            return;
+        }
         let before = shared.bytes;
         for payload in payloads {
             let frame = Frame { number: self.next_number, payload };
@@ -198,7 +202,7 @@ impl Future for Room {
 /// The connection's end: a stream of deliveries, the last of which is [`Delivery::End`].
 pub struct Subscription {
     channel: Channel,
-    cancel: CancellationToken,
+    left: CancellationToken,
     ended: bool,
 }
 
@@ -238,10 +242,13 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut shared = lock(&self.channel);
         shared.reader_gone = true;
+        shared.frames = VecDeque::new();
+        shared.level.fall(shared.bytes);
+        (shared.bytes, shared.handed) = (0, 0);
         let writer = shared.writer.take();
         drop(shared);
         wake(writer);
-        self.cancel.cancel();
+        self.left.cancel();
     }
 }
 
@@ -311,13 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_leaves_cancels_and_blocks_nobody() {
-        let cancel = CancellationToken::new();
-        let (mut publisher, subscription) = subscription(1, Level::default(), cancel.clone());
+    fn a_reader_that_leaves_is_noticed_and_blocks_nobody_and_costs_nothing() {
+        let (left, level) = (CancellationToken::new(), Level::default());
+        let (mut publisher, subscription) = subscription(1, level.clone(), left.clone());
         publisher.publish([payload("too much")]);
         drop(subscription);
-        assert!(cancel.is_cancelled());
+        assert!(left.is_cancelled());
         assert!(publisher.room().now_or_never().is_some());
+        publisher.publish([payload("for nobody")]);
+        assert_eq!((publisher.buffered(), level.get()), (0, 0));
     }
 
     #[test]

@@ -29,8 +29,37 @@ pub(super) struct ModelFamilies {
     queued: IntGaugeVec,
     permits_in_use: IntGaugeVec,
     permits: IntGaugeVec,
-    upstream_up: GaugeVec,
-    upstream_failures: IntCounterVec,
+    upstreams: UpstreamFamilies,
+}
+
+/// Of these, what is known of the upstream.
+#[derive(Clone)]
+struct UpstreamFamilies {
+    up: GaugeVec,
+    failures: IntCounterVec,
+    retries: IntCounterVec,
+}
+
+impl UpstreamFamilies {
+    fn declare(declare: &Declare) -> prometheus::Result<Self> {
+        Ok(Self {
+            up: declare.float_gauges(
+                "ai_gateway_upstream_up",
+                "1 when the last probe of the model's upstream succeeded.",
+                &["model"],
+            )?,
+            failures: declare.counters(
+                "ai_gateway_upstream_failures_total",
+                "Streams that failed at their upstream, by kind.",
+                &["model", "kind"],
+            )?,
+            retries: declare.counters(
+                "ai_gateway_upstream_retries_total",
+                "Requests sent to their upstream once more, by reason.",
+                &["model", "reason"],
+            )?,
+        })
+    }
 }
 
 impl ModelFamilies {
@@ -91,16 +120,7 @@ impl ModelFamilies {
                 "The model's max concurrency.",
                 &["model"],
             )?,
-            upstream_up: declare.float_gauges(
-                "ai_gateway_upstream_up",
-                "1 when the last probe of the model's upstream succeeded.",
-                &["model"],
-            )?,
-            upstream_failures: declare.counters(
-                "ai_gateway_upstream_failures_total",
-                "Streams that failed at their upstream, by kind.",
-                &["model", "kind"],
-            )?,
+            upstreams: UpstreamFamilies::declare(declare)?,
         })
     }
 
@@ -118,8 +138,8 @@ impl ModelFamilies {
             queued: self.queued.with_label_values(label),
             permits_in_use: self.permits_in_use.with_label_values(label),
             permits: self.permits.with_label_values(label),
-            upstream_up: self.upstream_up.with_label_values(label),
-            upstream_failures: self.upstream_failures.clone(),
+            upstream_up: self.upstreams.up.with_label_values(label),
+            upstreams: self.upstreams.clone(),
             streams: streams.clone(),
         }
     }
@@ -140,7 +160,7 @@ pub struct ModelMetrics {
     pub permits_in_use: IntGauge,
     pub permits: IntGauge,
     pub upstream_up: Gauge,
-    upstream_failures: IntCounterVec,
+    upstreams: UpstreamFamilies,
     streams: IntCounterVec,
 }
 
@@ -150,8 +170,20 @@ impl ModelMetrics {
         self.streams.with_label_values(&[outcome.as_str()]).inc();
     }
 
+    /// Counts one more attempt; `reason` is one of a handful.
+    pub fn count_retry(&self, reason: &'static str) {
+        self.upstreams.retries.with_label_values(&[&self.model, reason]).inc();
+    }
+
+    /// Gives each reason its series: a rate misses the first count of one that begins with it.
+    pub fn declare_retries(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        for reason in reasons {
+            self.upstreams.retries.with_label_values(&[self.model.as_str(), reason]);
+        }
+    }
+
     /// Counts one failure of the upstream.
     pub fn count_upstream_failure(&self, kind: ErrorKind) {
-        self.upstream_failures.with_label_values(&[&self.model, kind.code()]).inc();
+        self.upstreams.failures.with_label_values(&[&self.model, kind.code()]).inc();
     }
 }

@@ -18,6 +18,7 @@ pub struct StreamRecorder {
     first_token: Option<Instant>,
     last_token: Option<Instant>,
     queue_wait: Duration,
+    attempts: u32,
     chunks: u64,
     outcome: Option<Outcome>,
 }
@@ -35,6 +36,7 @@ impl StreamRecorder {
             first_token: None,
             last_token: None,
             queue_wait: Duration::ZERO,
+            attempts: 0,
             chunks: 0,
             outcome: None,
         }
@@ -44,10 +46,17 @@ impl StreamRecorder {
     pub fn dispatched(&mut self, queue_wait: Duration) {
         let now = Instant::now();
         self.dispatched = Some(now);
+        self.attempts = 1;
         self.queue_wait = queue_wait;
         self.metrics.queue_wait.observe(queue_wait.as_secs_f64());
         let own_share = now.duration_since(self.arrived).saturating_sub(queue_wait);
         self.metrics.overhead.observe(own_share.as_secs_f64());
+    }
+
+    /// The upstream did not take the request; it goes out once more.
+    pub fn retried(&mut self, reason: &'static str) {
+        self.attempts += 1;
+        self.metrics.count_retry(reason);
     }
 
     /// `count` pieces of the answer arrived together.
@@ -118,6 +127,12 @@ impl StreamRecorder {
     #[must_use]
     pub fn queue_wait(&self) -> Duration {
         self.queue_wait
+    }
+
+    /// How often the request went to the upstream.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     #[must_use]

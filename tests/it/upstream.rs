@@ -56,6 +56,8 @@ pub struct Seen {
     pub path: String,
     pub head: String,
     pub body: String,
+    /// How many requests came before it on its connection.
+    pub earlier: usize,
 }
 
 impl Seen {
@@ -204,7 +206,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn converse(mut socket: TcpStream, shared: Arc<Shared>) {
-    while let Some(seen) = read_request(&mut socket).await {
+    let mut earlier = 0;
+    while let Some(mut seen) = read_request(&mut socket).await {
+        seen.earlier = earlier;
+        earlier += 1;
         if let Some(listing) = probe_answer(&seen) {
             if socket.write_all(&whole(200, "application/json", listing)).await.is_err() {
                 return;
@@ -272,7 +277,7 @@ async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
     let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
     let mut words = head.split_whitespace();
     let path = words.nth(1)?.to_owned();
-    let mut seen = Seen { path, head, body: String::new() };
+    let mut seen = Seen { path, head, body: String::new(), earlier: 0 };
     let length = seen.header("content-length").map_or(0, |value| value.parse().unwrap());
     while bytes.len() < head_end + length {
         if socket.read_buf(&mut bytes).await.ok()? == 0 {

@@ -1,0 +1,170 @@
+//! Whether an upstream is asked once more for the same answer.
+//!
+//! What is safe to ask again, the provider says. Here stands how often: each request has so many
+//! attempts, and all of a model's requests together may add only a share to its load, so that
+//! retries do not bury an upstream which is in trouble.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tidegate_protocol::{ErrorKind, Failure};
+
+use crate::config::Retries;
+use crate::provider::Again;
+
+/// The price of an attempt; a request brings in the budget's percentage.
+const PRICE: u32 = 100;
+/// So many attempts can be saved up. A gateway with few requests would never earn one.
+const SAVED_ATTEMPTS: u32 = 10;
+/// Where the upstream does not say how long: spread, so that those refused together do not come
+/// back together.
+const PAUSE_MILLISECONDS: std::ops::Range<u64> = 100..300;
+
+/// Why an upstream was asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryReason {
+    /// Its pooled connection was closed.
+    StaleConnection,
+    Unreachable,
+    Overloaded,
+    RateLimited,
+}
+
+impl RetryReason {
+    pub const ALL: [Self; 4] =
+        [Self::StaleConnection, Self::Unreachable, Self::Overloaded, Self::RateLimited];
+
+    /// As metrics and logs spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StaleConnection => "stale_connection",
+            Self::Unreachable => "unreachable",
+            Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate_limited",
+        }
+    }
+}
+
+/// One more attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub pause: Duration,
+    pub reason: RetryReason,
+}
+
+/// What all requests to a model may spend on further attempts, on all workers.
+pub struct RetryBudget {
+    policy: Retries,
+    savings: AtomicU32,
+}
+
+impl RetryBudget {
+    #[must_use]
+    pub fn new(policy: Retries) -> Self {
+        let savings = AtomicU32::new(most_savings(&policy));
+        Self { policy, savings }
+    }
+
+    /// A request goes out for the first time.
+    pub fn earn(&self) {
+        let (share, most) = (self.policy.budget_percent, most_savings(&self.policy));
+        let add = |savings: u32| (savings < most).then(|| (savings + share).min(most));
+        let _ = self.savings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    fn spend(&self) -> bool {
+        let take = |savings: u32| savings.checked_sub(PRICE);
+        self.savings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Whether a request that went out `made` times, and failed so, goes out again.
+    #[must_use]
+    pub fn retry(&self, again: Again, failure: &Failure, made: u32) -> Option<Retry> {
+        if made >= self.policy.max_attempts {
+            return None;
+        }
+        let asked = match again {
+            Again::Never => return None,
+            // The upstream has not seen it: no load, and nothing to spend.
+            Again::OnNewConnection => {
+                let reason = RetryReason::StaleConnection;
+                return Some(Retry { pause: Duration::ZERO, reason });
+            }
+            Again::Later(asked) => asked.filter(|asked| !asked.is_zero()),
+        };
+        let reason = match failure.kind {
+            ErrorKind::UpstreamRateLimited => RetryReason::RateLimited,
+            ErrorKind::UpstreamOverloaded => RetryReason::Overloaded,
+            _ => RetryReason::Unreachable,
+        };
+        let most = self.policy.max_pause;
+        let pause = asked.unwrap_or_else(|| spread().min(most));
+        (pause <= most && self.spend()).then_some(Retry { pause, reason })
+    }
+}
+
+fn most_savings(policy: &Retries) -> u32 {
+    if policy.budget_percent == 0 { 0 } else { PRICE * SAVED_ATTEMPTS }
+}
+
+fn spread() -> Duration {
+    Duration::from_millis(rand::random_range(PAUSE_MILLISECONDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(max_attempts: u32, budget_percent: u32) -> RetryBudget {
+        RetryBudget::new(Retries { max_attempts, budget_percent, ..Retries::default() })
+    }
+
+    fn overloaded() -> Failure {
+        Failure::new(ErrorKind::UpstreamOverloaded, "busy")
+    }
+
+    fn pause(budget: &RetryBudget, asked: Option<Duration>) -> Option<Duration> {
+        budget.retry(Again::Later(asked), &overloaded(), 1).map(|retry| retry.pause)
+    }
+
+    #[test]
+    fn attempts_are_counted_over_all_reasons() {
+        let budget = budget(2, 20);
+        for again in [Again::OnNewConnection, Again::Later(None)] {
+            assert!(budget.retry(again, &overloaded(), 1).is_some());
+            assert!(budget.retry(again, &overloaded(), 2).is_none());
+        }
+        assert!(budget.retry(Again::Never, &overloaded(), 1).is_none());
+    }
+
+    #[test]
+    fn a_pause_is_as_long_as_the_upstream_asks_or_there_is_no_retry() {
+        let budget = budget(2, 20);
+        let most = Retries::default().max_pause;
+        assert_eq!(pause(&budget, Some(most)), Some(most));
+        assert_eq!(pause(&budget, Some(most + Duration::from_secs(1))), None);
+        for asked in [None, Some(Duration::ZERO)] {
+            let millis = pause(&budget, asked).unwrap().as_millis();
+            assert!((100..300).contains(&millis), "{millis}");
+        }
+    }
+
+    #[test]
+    fn retries_add_no_more_than_their_share() {
+        let budget = budget(2, 20);
+        let mut retries = 0;
+        for _ in 0..1000 {
+            budget.earn();
+            retries += u32::from(pause(&budget, None).is_some());
+        }
+        assert_eq!(retries, 200 + SAVED_ATTEMPTS - 1, "the first found nothing to save");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_is_none_but_for_stale_connections() {
+        let budget = budget(2, 0);
+        assert_eq!(pause(&budget, None), None);
+        assert!(budget.retry(Again::OnNewConnection, &overloaded(), 1).is_some());
+    }
+}
