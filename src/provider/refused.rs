@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use actix_http::error::ParseError;
 use actix_web::http::header::HeaderMap;
 use awc::error::{ConnectError, SendRequestError};
 use tidegate_protocol::{ErrorKind, Failure};
@@ -94,12 +95,15 @@ impl From<SendFault> for Refused {
 fn closed_early(error: &SendRequestError) -> bool {
     match error {
         SendRequestError::Connect(ConnectError::Disconnected) => true,
-        SendRequestError::Send(io) => matches!(
+        // Over TLS awc reports what it could not read as what it could not parse, and an end
+        // without a farewell as one that is not expected.
+        SendRequestError::Send(io) | SendRequestError::Response(ParseError::Io(io)) => matches!(
             io.kind(),
             io::ErrorKind::BrokenPipe
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::ConnectionAborted
                 | io::ErrorKind::NotConnected
+                | io::ErrorKind::UnexpectedEof
         ),
         _ => false,
     }
