@@ -6,7 +6,6 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use futures::FutureExt;
 use futures::future::join_all;
-use prometheus::IntGauge;
 use tidegate_protocol::{ErrorKind, Failure, StreamId};
 
 use super::message::{CancelById, Drain, HeldBytes, List, Open};
@@ -14,6 +13,7 @@ use crate::stream::{
     Cancel, CancelCause, Cap, Gone, Inspect, Lease, Level, StreamActor, StreamInfo, StreamSpec,
     Subscription,
 };
+use crate::telemetry::Ledger;
 
 /// Knows the streams of one worker.
 pub struct Registry {
@@ -21,7 +21,7 @@ pub struct Registry {
     cap: Arc<Cap>,
     streams: HashMap<StreamId, Entry>,
     draining: bool,
-    active: IntGauge,
+    ledger: Ledger,
     level: Level,
 }
 
@@ -32,8 +32,8 @@ struct Entry {
 
 impl Registry {
     #[must_use]
-    pub fn new(cap: Arc<Cap>, active: IntGauge) -> Self {
-        Self { cap, streams: HashMap::new(), draining: false, active, level: Level::default() }
+    pub fn new(cap: Arc<Cap>, ledger: Ledger) -> Self {
+        Self { cap, streams: HashMap::new(), draining: false, ledger, level: Level::default() }
     }
 
     fn open(&mut self, spec: StreamSpec, myself: Addr<Self>) -> Result<Subscription, Failure> {
@@ -51,7 +51,7 @@ impl Registry {
         let (id, owner) = (spec.meta.id, Arc::clone(&spec.meta.owner));
         let lease = Lease::new(id, myself.recipient(), slot);
         let (actor, subscription) =
-            StreamActor::open(spec, lease, self.active.clone(), self.level.clone());
+            StreamActor::open(spec, lease, self.ledger.clone(), self.level.clone());
         self.streams.insert(id, Entry { stream: actor.start(), owner });
         Ok(subscription)
     }

@@ -10,7 +10,6 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
 };
 use futures::FutureExt;
-use prometheus::IntGauge;
 use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, Outcome};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -22,10 +21,12 @@ use super::subscription::{Subscription, subscription};
 use super::transcript::Transcript;
 use crate::backend::{Generate, Progress, RetryReason};
 use crate::config::{Disconnect, OnDisconnect};
-use crate::telemetry::StreamRecorder;
+use crate::telemetry::{Ledger, StreamRecorder};
 
 /// One answer being generated.
 pub struct StreamActor {
+    /// Dropped before the recorder: a stream that counts as ended holds no slot.
+    _lease: Lease,
     meta: StreamMeta,
     state: State,
     transcript: Transcript,
@@ -33,7 +34,6 @@ pub struct StreamActor {
     control: Control,
     client: Client,
     opening: Option<Opening>,
-    _lease: Lease,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl StreamActor {
     pub fn open(
         spec: StreamSpec,
         lease: Lease,
-        active: IntGauge,
+        ledger: Ledger,
         level: Level,
     ) -> (Self, Subscription) {
         let token = CancellationToken::new();
@@ -95,8 +95,9 @@ impl StreamActor {
             OnDisconnect::RunOn | OnDisconnect::Detach => CancellationToken::new(),
         };
         let (publisher, subscription) = subscription(spec.buffer_bytes, level, leaves.clone());
-        let recorder = StreamRecorder::start(spec.metrics, active, spec.meta.arrived);
+        let recorder = StreamRecorder::start(spec.metrics, ledger, spec.meta.arrived);
         let actor = Self {
+            _lease: lease,
             meta: spec.meta,
             state: State::Connecting,
             transcript: Transcript::new(spec.encoder, publisher, spec.answer_bytes),
@@ -109,7 +110,6 @@ impl StreamActor {
             },
             client: Client { policy: spec.disconnect, leaves, has_left: false },
             opening: Some(Opening { backend: spec.backend, request: spec.request }),
-            _lease: lease,
         };
         (actor, subscription)
     }
@@ -370,7 +370,7 @@ mod tests {
             answer_bytes: 1,
         };
         let lease = Lease::new(id, probe.clone().recipient(), cap.take().unwrap());
-        StreamActor::open(spec, lease, metrics.active_streams, Level::default())
+        StreamActor::open(spec, lease, metrics.streams, Level::default())
     }
 
     /// A client that does not read keeps its subscription; the upstream must not outlive the

@@ -16,7 +16,7 @@ impl Declare {
         self.0
     }
 
-    fn keep<C: prometheus::core::Collector + Clone + 'static>(
+    pub(super) fn keep<C: prometheus::core::Collector + Clone + 'static>(
         &self,
         family: C,
     ) -> prometheus::Result<C> {

@@ -7,9 +7,10 @@
 use prometheus::{
     Encoder, GaugeVec, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
-use tidegate_protocol::{ErrorKind, Outcome};
+use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
+use super::ledger::Ledger;
 use super::model::{ModelFamilies, ModelMetrics};
 
 /// HTTP durations: from the gateway's own share, below 10 ms, to a long answer.
@@ -17,7 +18,7 @@ const HTTP_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The refusals of the gateway itself, and what their metric calls them. Like outcomes, each has
-/// its series from the start: a rate misses the first count of a series that begins with it.
+/// its series from the start.
 const REJECTIONS: [(ErrorKind, &str); 11] = [
     (ErrorKind::Unauthorized, "unauthorized"),
     (ErrorKind::RateLimited, "rate_limited"),
@@ -38,11 +39,10 @@ pub struct Metrics {
     registry: Registry,
     pub http_requests: IntCounterVec,
     pub http_duration: HistogramVec,
-    pub active_streams: IntGauge,
+    pub streams: Ledger,
     pub stream_limit: IntGauge,
     pub draining: IntGauge,
     pub buffered_bytes: IntGauge,
-    streams: IntCounterVec,
     rejected: IntCounterVec,
     models: ModelFamilies,
 }
@@ -66,21 +66,13 @@ impl Metrics {
                 &["method", "path"],
                 HTTP_BUCKETS,
             )?,
-            active_streams: declare.gauge(
-                "ai_gateway_active_streams",
-                "Streams alive now: queued, connecting, waiting or streaming.",
-            )?,
+            streams: declare.keep(Ledger::new()?)?,
             stream_limit: declare
                 .gauge("ai_gateway_stream_limit", "The cap of concurrent streams.")?,
             draining: declare.gauge("ai_gateway_draining", "1 while the gateway shuts down.")?,
             buffered_bytes: declare.gauge(
                 "ai_gateway_buffered_bytes",
                 "Bytes of streamed answers that clients have not taken yet.",
-            )?,
-            streams: declare.counters(
-                "ai_gateway_streams_total",
-                "Streams that ended, by outcome.",
-                &["status"],
             )?,
             rejected: declare.counters(
                 "ai_gateway_rejected_requests_total",
@@ -91,9 +83,6 @@ impl Metrics {
             registry: declare.registry(),
         };
         metrics.register_process(process)?;
-        for outcome in Outcome::ALL {
-            metrics.streams.with_label_values(&[outcome.as_str()]);
-        }
         for (_, reason) in REJECTIONS {
             metrics.rejected.with_label_values(&[reason]);
         }
@@ -118,7 +107,7 @@ impl Metrics {
     /// The handles of one model. `model` comes from the configuration, never from a client.
     #[must_use]
     pub fn model(&self, model: &str) -> ModelMetrics {
-        self.models.of(model, &self.streams)
+        self.models.of(model)
     }
 
     /// Counts a request that the gateway itself refused; other kinds are not counted here.

@@ -1,15 +1,18 @@
 //! What the person on call sees: every metric declared once, and the guards that record.
 //!
 //! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has.
+//! - `ledger`: all streams, counted so that every scrape adds up.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
 //! - [`logging`]: where log lines go and in which form.
 
 mod declare;
+mod ledger;
 pub mod logging;
 pub mod metrics;
 mod model;
 pub mod recorder;
 
+pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;

@@ -3,7 +3,7 @@
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
-use tidegate_protocol::{ErrorKind, Outcome};
+use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
 
@@ -124,7 +124,7 @@ impl ModelFamilies {
         })
     }
 
-    pub(super) fn of(&self, model: &str, streams: &IntCounterVec) -> ModelMetrics {
+    pub(super) fn of(&self, model: &str) -> ModelMetrics {
         let label = &[model];
         ModelMetrics {
             model: model.to_owned(),
@@ -140,7 +140,6 @@ impl ModelFamilies {
             permits: self.permits.with_label_values(label),
             upstream_up: self.upstreams.up.with_label_values(label),
             upstreams: self.upstreams.clone(),
-            streams: streams.clone(),
         }
     }
 }
@@ -161,15 +160,9 @@ pub struct ModelMetrics {
     pub permits: IntGauge,
     pub upstream_up: Gauge,
     upstreams: UpstreamFamilies,
-    streams: IntCounterVec,
 }
 
 impl ModelMetrics {
-    /// Counts one stream's end.
-    pub fn count_outcome(&self, outcome: Outcome) {
-        self.streams.with_label_values(&[outcome.as_str()]).inc();
-    }
-
     /// Counts one more attempt; `reason` is one of a handful.
     pub fn count_retry(&self, reason: &'static str) {
         self.upstreams.retries.with_label_values(&[&self.model, reason]).inc();

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus::IntGauge;
 use tidegate_protocol::{ErrorKind, Outcome, Usage};
 
+use super::ledger::Ledger;
 use super::model::ModelMetrics;
 
 /// Watches one stream from its opening; records it when it ends, or when it is dropped without
 /// an end, which only a fault of the gateway itself can cause.
 pub struct StreamRecorder {
     metrics: Arc<ModelMetrics>,
-    active: IntGauge,
+    ledger: Ledger,
     arrived: Instant,
     dispatched: Option<Instant>,
     first_token: Option<Instant>,
@@ -26,11 +26,11 @@ pub struct StreamRecorder {
 impl StreamRecorder {
     /// Starts watching; the stream counts as active from now on.
     #[must_use]
-    pub fn start(metrics: Arc<ModelMetrics>, active: IntGauge, arrived: Instant) -> Self {
-        active.inc();
+    pub fn start(metrics: Arc<ModelMetrics>, ledger: Ledger, arrived: Instant) -> Self {
+        ledger.begin();
         Self {
             metrics,
-            active,
+            ledger,
             arrived,
             dispatched: None,
             first_token: None,
@@ -73,13 +73,12 @@ impl StreamRecorder {
         self.chunks += u64::from(count);
     }
 
-    /// The stream ended. A second call changes nothing.
+    /// The stream ended. A second call changes nothing. It counts as alive until this is dropped.
     pub fn end(&mut self, outcome: Outcome, failure: Option<ErrorKind>, usage: Option<Usage>) {
         if self.outcome.is_some() {
             return;
         }
         self.outcome = Some(outcome);
-        self.metrics.count_outcome(outcome);
         let upstream = matches!(outcome, Outcome::UpstreamError | Outcome::Truncated)
             || failure == Some(ErrorKind::UpstreamTimeout);
         if let (true, Some(kind)) = (upstream, failure) {
@@ -144,7 +143,7 @@ impl StreamRecorder {
 impl Drop for StreamRecorder {
     fn drop(&mut self) {
         self.end(Outcome::InternalError, Some(ErrorKind::Internal), None);
-        self.active.dec();
+        self.ledger.end(self.outcome.unwrap_or(Outcome::InternalError));
     }
 }
 
@@ -156,7 +155,7 @@ mod tests {
     fn recorder(metrics: &Metrics) -> StreamRecorder {
         StreamRecorder::start(
             Arc::new(metrics.model("m")),
-            metrics.active_streams.clone(),
+            metrics.streams.clone(),
             Instant::now(),
         )
     }
@@ -169,14 +168,15 @@ mod tests {
     fn an_outcome_counts_once() {
         let metrics = Metrics::new(false).unwrap();
         let mut stream = recorder(&metrics);
-        assert_eq!(metrics.active_streams.get(), 1);
+        assert!(text(&metrics).contains("ai_gateway_active_streams 1"));
         stream.end(Outcome::Completed, None, None);
         stream.end(Outcome::Cancelled, None, None);
         drop(stream);
         let text = text(&metrics);
         assert!(text.contains("ai_gateway_streams_total{status=\"completed\"} 1"), "{text}");
         assert!(text.contains("ai_gateway_streams_total{status=\"cancelled\"} 0"), "{text}");
-        assert_eq!(metrics.active_streams.get(), 0);
+        assert!(text.contains("ai_gateway_streams_started_total 1"), "{text}");
+        assert!(text.contains("ai_gateway_active_streams 0"), "{text}");
     }
 
     #[test]

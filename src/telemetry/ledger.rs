@@ -1,0 +1,123 @@
+//! All streams of one gateway, counted together: begun, alive, and ended by outcome.
+//!
+//! A stream moves from alive to its outcome in one step, and a scrape reads between steps. So
+//! `started = active + the sum of all outcomes` holds in every scrape, not only at rest, and a
+//! stream that is lost or counted twice can be seen at once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use tidegate_protocol::Outcome;
+
+/// The count of all streams; clones share it.
+#[derive(Clone)]
+pub struct Ledger(Arc<Shared>);
+
+struct Shared {
+    /// Held for a step, and for a scrape.
+    step: Mutex<()>,
+    started: IntCounter,
+    active: IntGauge,
+    ended: IntCounterVec,
+}
+
+impl Ledger {
+    pub(super) fn new() -> prometheus::Result<Self> {
+        let started = Opts::new("ai_gateway_streams_started_total", "Streams that were opened.");
+        let active = Opts::new(
+            "ai_gateway_active_streams",
+            "Streams alive now: queued, connecting, waiting or streaming.",
+        );
+        let ended = Opts::new("ai_gateway_streams_total", "Streams that ended, by outcome.");
+        let shared = Shared {
+            step: Mutex::default(),
+            started: IntCounter::with_opts(started)?,
+            active: IntGauge::with_opts(active)?,
+            ended: IntCounterVec::new(ended, &["status"])?,
+        };
+        // Each has its series from the start: a rate misses the first count of one that begins
+        // with it.
+        for outcome in Outcome::ALL {
+            shared.ended.with_label_values(&[outcome.as_str()]);
+        }
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// A stream was opened.
+    pub fn begin(&self) {
+        let _step = self.0.step();
+        self.0.started.inc();
+        self.0.active.inc();
+    }
+
+    /// A stream that was opened has ended.
+    pub fn end(&self, outcome: Outcome) {
+        let ended = self.0.ended.with_label_values(&[outcome.as_str()]);
+        let _step = self.0.step();
+        self.0.active.dec();
+        ended.inc();
+    }
+}
+
+impl Shared {
+    /// What it guards cannot be left half done: nothing in a step can panic.
+    fn step(&self) -> MutexGuard<'_, ()> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Ledger {
+    fn desc(&self) -> Vec<&Desc> {
+        let Shared { started, active, ended, .. } = &*self.0;
+        [started.desc(), active.desc(), ended.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Shared { started, active, ended, .. } = &*self.0;
+        let _step = self.0.step();
+        [started.collect(), active.collect(), ended.collect()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Started, active, and the sum of the outcomes, as one scrape tells them.
+    fn scrape(ledger: &Ledger) -> [f64; 3] {
+        let families = ledger.collect();
+        let sum = |family: &MetricFamily| {
+            let each = family.get_metric().iter();
+            each.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).sum()
+        };
+        [sum(&families[0]), sum(&families[1]), sum(&families[2])]
+    }
+
+    #[test]
+    fn every_scrape_adds_up_while_streams_begin_and_end() {
+        const STREAMS: usize = 20_000;
+        let ledger = Ledger::new().unwrap();
+        let worker = |ledger: Ledger| {
+            for number in 0..STREAMS {
+                ledger.begin();
+                ledger.end(Outcome::ALL[number % Outcome::ALL.len()]);
+            }
+        };
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let ledger = ledger.clone();
+                thread::spawn(move || worker(ledger))
+            })
+            .collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            let [started, active, ended] = scrape(&ledger);
+            assert!((started - active - ended).abs() < 0.5, "{started} {active} {ended}");
+        }
+        let all = 2.0 * f64::from(u32::try_from(STREAMS).unwrap());
+        assert_eq!(scrape(&ledger), [all, 0.0, all]);
+    }
+}
