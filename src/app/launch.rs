@@ -13,8 +13,7 @@ use crate::registry::Registry;
 
 /// Starts a worker's registry and its backends.
 pub fn worker(parts: &Parts) -> Worker {
-    let registry =
-        Registry::new(Arc::clone(&parts.cap), parts.metrics.streams.clone()).start();
+    let registry = Registry::new(Arc::clone(&parts.cap), parts.metrics.streams.clone()).start();
     let index = parts.directory.join(registry.clone());
     let all: Vec<_> = parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
     let client = HttpClient::new(&all);

@@ -83,6 +83,7 @@ impl Collector for Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
     use super::*;
@@ -92,32 +93,43 @@ mod tests {
         let families = ledger.collect();
         let sum = |family: &MetricFamily| {
             let each = family.get_metric().iter();
-            each.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).sum()
+            each.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+                .sum()
         };
         [sum(&families[0]), sum(&families[1]), sum(&families[2])]
     }
 
     #[test]
     fn every_scrape_adds_up_while_streams_begin_and_end() {
-        const STREAMS: usize = 20_000;
+        // So many scrapes that each find other streams than the one before.
+        const SCRAPES: usize = 2_000;
         let ledger = Ledger::new().unwrap();
-        let worker = |ledger: Ledger| {
-            for number in 0..STREAMS {
+        let is_over = AtomicBool::new(false);
+        let work = || {
+            let mut streams = 0.0;
+            while !is_over.load(Ordering::Relaxed) {
                 ledger.begin();
-                ledger.end(Outcome::ALL[number % Outcome::ALL.len()]);
+                ledger.end(Outcome::Completed);
+                streams += 1.0;
             }
+            streams
         };
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                let ledger = ledger.clone();
-                thread::spawn(move || worker(ledger))
-            })
-            .collect();
-        while workers.iter().any(|worker| !worker.is_finished()) {
-            let [started, active, ended] = scrape(&ledger);
-            assert!((started - active - ended).abs() < 0.5, "{started} {active} {ended}");
-        }
-        let all = 2.0 * f64::from(u32::try_from(STREAMS).unwrap());
-        assert_eq!(scrape(&ledger), [all, 0.0, all]);
+        thread::scope(|scope| {
+            let workers = [scope.spawn(work), scope.spawn(work)];
+            let (mut scrapes, mut before) = (Vec::new(), 0.0);
+            while scrapes.len() < SCRAPES {
+                let scrape @ [started, ..] = scrape(&ledger);
+                if started > before {
+                    scrapes.push(scrape);
+                }
+                before = started;
+            }
+            is_over.store(true, Ordering::Relaxed);
+            let all: f64 = workers.map(|worker| worker.join().unwrap()).iter().sum();
+            assert_eq!(scrape(&ledger), [all, 0.0, all]);
+            for [started, active, ended] in scrapes {
+                assert!((started - active - ended).abs() < 0.5, "{started} {active} {ended}");
+            }
+        });
     }
 }

@@ -153,11 +153,7 @@ mod tests {
     use crate::telemetry::Metrics;
 
     fn recorder(metrics: &Metrics) -> StreamRecorder {
-        StreamRecorder::start(
-            Arc::new(metrics.model("m")),
-            metrics.streams.clone(),
-            Instant::now(),
-        )
+        StreamRecorder::start(Arc::new(metrics.model("m")), metrics.streams.clone(), Instant::now())
     }
 
     fn text(metrics: &Metrics) -> String {
