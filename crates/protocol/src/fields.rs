@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorKind, Failure, FieldFault};
+use crate::strict;
 
 /// The fields of a JSON object in their order, values untouched, duplicates kept.
 #[derive(Clone, Default)]
@@ -49,20 +50,25 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Reads the body of a request.
+/// Reads the body of a request. Keys that come twice, at any depth, are faults.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] with the place of the fault when it is not a JSON object.
-pub(crate) fn decode_body(body: &[u8]) -> Result<Object, Failure> {
+/// [`ErrorKind::InvalidRequest`] with the place of the fault when it is not a JSON object, or not
+/// one that every reader understands the same way.
+pub(crate) fn decode_body(body: &[u8], faults: &mut Faults) -> Result<Object, Failure> {
     let invalid = |message: String| Failure::new(ErrorKind::InvalidRequest, message);
     let text = std::str::from_utf8(body).map_err(|error| {
         invalid(format!("the body is not UTF-8 from byte {} on", error.valid_up_to()))
     })?;
-    serde_json::from_str(text).map_err(|error| match error.classify() {
-        // This message would quote the value, which may be the prompt.
-        serde_json::error::Category::Data => invalid("the body must be a JSON object".to_owned()),
-        _ => invalid(format!("the body is not valid JSON: {error}")),
-    })
+    if text.trim_ascii().is_empty() {
+        return Err(invalid("the body is empty; it must be a JSON object".to_owned()));
+    }
+    if text.starts_with('\u{feff}') {
+        return Err(invalid("the body begins with a byte order mark; JSON has none".to_owned()));
+    }
+    strict::check(text, faults)?;
+    // An error's own words would quote the value, which may be the prompt.
+    serde_json::from_str(text).map_err(|_| invalid("the body must be a JSON object".to_owned()))
 }
 
 /// More faults than this are counted, not listed: a hostile body could hold a million.
@@ -81,19 +87,6 @@ impl Faults {
             self.listed.push(FieldFault { field: field.into(), message: message.into() });
         } else {
             self.unlisted += 1;
-        }
-    }
-
-    /// Keys that come twice: servers differ in which of the two they believe.
-    pub fn duplicates(&mut self, path: &str, object: &Object) {
-        let mut names: Vec<_> = object.names().collect();
-        names.sort_unstable();
-        for pair in names.windows(2) {
-            if let [one, other] = pair
-                && one == other
-            {
-                self.add(join(path, one), "appears more than once");
-            }
         }
     }
 

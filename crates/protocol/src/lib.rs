@@ -7,8 +7,8 @@
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
 //! - [`openai`], [`ollama`], [`native`]: one wire format each.
-//! - `fields`, `collect`: what dialects share: checking a request's fields, and putting the pieces
-//!   of an answer together.
+//! - `strict`, `fields`, `collect`: what dialects share: refusing JSON that is understood in two
+//!   ways, checking a request's fields, and putting the pieces of an answer together.
 
 pub mod codec;
 mod collect;
@@ -23,6 +23,7 @@ pub mod openai;
 pub mod outcome;
 pub mod request;
 pub mod sse;
+mod strict;
 
 pub use codec::{Batch, Decoder, Encoder, End, Payload};
 pub use error::{ErrorKind, Failure, FieldFault};

@@ -23,8 +23,8 @@ pub struct Limits {
 /// # Errors
 /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) with every fault there is.
 pub fn decode_request(body: &[u8], limits: &Limits) -> Result<ChatRequest, Failure> {
-    let fields = decode_body(body)?;
     let mut faults = Faults::default();
+    let fields = decode_body(body, &mut faults)?;
     check_names("", &fields, &FIELDS, &mut faults);
     let messages = messages(&fields, limits, &mut faults);
     let model = fields.get("model").and_then(|value| faults.string("model", value));
@@ -93,7 +93,6 @@ fn content(path: &str, object: &Object, limits: &Limits, faults: &mut Faults) ->
 }
 
 fn check_names(path: &str, object: &Object, known: &[&str], faults: &mut Faults) {
-    faults.duplicates(path, object);
     for name in object.names().filter(|name| !known.contains(name)) {
         let message = match nearest(name, known) {
             Some(near) => format!("is not a known field; did you mean \"{near}\"?"),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::messages;
 use crate::error::{Failure, FieldFault};
-use crate::fields::{Faults, Object, decode_body};
+use crate::fields::{Faults, Object, decode_body, join};
 use crate::request::{ChatRequest, Sampling};
 
 /// The body as the client sent it: its fields in order, their values untouched.
@@ -47,10 +47,10 @@ impl fmt::Debug for Original {
 /// # Errors
 /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) with every fault there is.
 pub fn decode_request(body: &[u8]) -> Result<ChatRequest, Failure> {
-    let fields = decode_body(body)?;
     let mut faults = Faults::default();
+    let fields = decode_body(body, &mut faults)?;
     let mut untranslatable = Faults::default();
-    faults.duplicates("", &fields);
+    lookalikes(&fields, &mut faults);
     let request = ChatRequest {
         model: fields.get("model").and_then(|value| model(value, &mut faults)),
         messages: messages::decode(&fields, &mut faults, &mut untranslatable),
@@ -73,6 +73,36 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, Failure> {
     faults.into_result()?;
     let original = Original { fields, untranslatable: untranslatable.into_vec(), choices };
     Ok(ChatRequest { original: Some(original), ..request })
+}
+
+/// The fields that decide what is asked of the upstream.
+const DECISIVE: [&str; 10] = [
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "n",
+    "max_tokens",
+    "max_completion_tokens",
+    "tools",
+    "tool_choice",
+    "response_format",
+];
+
+/// Servers written in Go take `Model` for `model`, and the last of the two counts: passed on, it
+/// would undo what was checked here.
+fn lookalikes(fields: &Object, faults: &mut Faults) {
+    for name in fields.names().filter(|name| !DECISIVE.contains(name)) {
+        if let Some(known) = DECISIVE.iter().find(|known| folded(name).eq(known.chars())) {
+            let message = format!("must be spelt \"{known}\": some servers take it for that");
+            faults.add(join("", name), message);
+        }
+    }
+}
+
+/// A name without its case, as Unicode folds it: U+017F is an `s` as well, U+212A a `k`.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {

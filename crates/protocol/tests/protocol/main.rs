@@ -12,4 +12,5 @@ mod relay;
 mod requests;
 mod splits;
 mod sse;
+mod strict;
 mod support;
