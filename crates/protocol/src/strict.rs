@@ -56,7 +56,7 @@ enum Step {
     Element(usize),
 }
 
-impl<'de> Walk<'de, '_> {
+impl Walk<'_, '_> {
     /// A list or an object begins.
     fn enter<E: Error>(&mut self) -> Result<(), E> {
         if self.path.len() < MAX_DEPTH {
