@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn every_scrape_adds_up_while_streams_begin_and_end() {
         // So many scrapes that each find other streams than the one before.
-        const SCRAPES: usize = 2_000;
+        const SCRAPES: usize = 200;
         let ledger = Ledger::new().unwrap();
         let is_over = AtomicBool::new(false);
         let work = || {
@@ -126,7 +126,8 @@ mod tests {
             }
             is_over.store(true, Ordering::Relaxed);
             let all: f64 = workers.map(|worker| worker.join().unwrap()).iter().sum();
-            assert_eq!(scrape(&ledger), [all, 0.0, all]);
+            let [started, active, ended] = scrape(&ledger);
+            assert!((started - all).abs() + active.abs() + (ended - all).abs() < 0.5);
             for [started, active, ended] in scrapes {
                 assert!((started - active - ended).abs() < 0.5, "{started} {active} {ended}");
             }
