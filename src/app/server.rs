@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::Server;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
+use actix_web::{App, Error, HttpServer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tracing_actix_web::TracingLogger;
 
+use super::connections::Connections;
 use super::launch;
 use super::parts::Parts;
 use crate::config;
@@ -29,6 +31,8 @@ const BACKLOG: i32 = 4096;
 /// How long responses may take to reach their clients once every stream has ended.
 const FLUSH_SECONDS: u64 = 1;
 const METRICS_WORKERS: usize = 1;
+/// As log lines of actix call it.
+const NAME: &str = "gateway";
 
 /// Binds a socket whose connections notice a client that is gone.
 ///
@@ -57,49 +61,63 @@ pub fn bind(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListe
 
 /// The main server. Not running until it is polled.
 ///
+/// Made of the parts of actix-web's `HttpServer`, which has no place for the
+/// [guard](super::guard) of its connections.
+///
 /// # Errors
 /// When TLS material cannot be used or the listener cannot be taken over.
 pub fn main_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<Server> {
     let settings = &parts.config.server;
-    let shared = Arc::clone(parts);
-    let metrics_here = settings_metrics_path(&parts.config);
-    let server = HttpServer::new(move || {
-        let parts = &shared;
-        let metrics_here = metrics_here.clone();
-        App::new()
-            .app_data(Data::new(launch::worker(parts)))
-            .app_data(Data::from(Arc::clone(&parts.admission)))
-            .app_data(Data::from(Arc::clone(&parts.limits)))
-            .app_data(Data::from(Arc::clone(&parts.listed)))
-            .app_data(Data::new(parts.directory.clone()))
-            .app_data(Data::new(parts.metrics.clone()))
-            .app_data(Data::new(parts.draining.clone()))
-            .wrap(from_fn(observe))
-            .wrap(cors(&parts.config.server.cors))
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .configure(|app| {
-                if let Some(path) = &metrics_here {
-                    routes::configure_metrics(app, path);
-                }
-                routes::configure(app);
-            })
-    })
-    .workers(worker_count(settings.workers))
-    .disable_signals()
-    .shutdown_timeout(FLUSH_SECONDS)
-    .max_connections(settings.max_connections)
-    .keep_alive(settings.keep_alive)
-    .client_request_timeout(settings.header_timeout)
-    .client_disconnect_timeout(Duration::from_secs(1))
-    // Without this a client's close is missed while nothing is being written to it.
-    .h1_allow_half_closed(false)
-    .h1_write_buffer_size(settings.write_buffer_bytes)
-    .tcp_nodelay(true);
-    let server = match &settings.tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls_config(tls)?)?,
-        None => server.listen(listener)?,
+    let server = Server::build()
+        .workers(worker_count(settings.workers))
+        .disable_signals()
+        .shutdown_timeout(FLUSH_SECONDS)
+        .max_concurrent_connections(settings.max_connections);
+    let shutdown = server.graceful_shutdown_signal();
+    let local = listener.local_addr()?;
+    let tls = settings.tls.as_ref().map(tls_config).transpose()?;
+    let parts = Arc::clone(parts);
+    let connections = move |parts: &Parts| {
+        let (settings, shutdown) = (parts.config.server.clone(), shutdown.clone());
+        Connections { settings, local, shutdown }
+    };
+    let server = match tls {
+        Some(tls) => server
+            .listen(NAME, listener, move || connections(&parts).tls(app(&parts), tls.clone()))?,
+        None => server.listen(NAME, listener, move || connections(&parts).plain(app(&parts)))?,
     };
     Ok(server.run())
+}
+
+/// The app of one worker.
+fn app(
+    parts: &Parts,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    App::new()
+        .app_data(Data::new(launch::worker(parts)))
+        .app_data(Data::from(Arc::clone(&parts.admission)))
+        .app_data(Data::from(Arc::clone(&parts.limits)))
+        .app_data(Data::from(Arc::clone(&parts.listed)))
+        .app_data(Data::new(parts.directory.clone()))
+        .app_data(Data::new(parts.metrics.clone()))
+        .app_data(Data::new(parts.draining.clone()))
+        .wrap(from_fn(observe))
+        .wrap(cors(&parts.config.server.cors))
+        .wrap(TracingLogger::<RequestSpan>::new())
+        .configure(|app| {
+            if let Some(path) = settings_metrics_path(&parts.config) {
+                routes::configure_metrics(app, &path);
+            }
+            routes::configure(app);
+        })
 }
 
 /// The metrics' own server, for networks that clients do not reach.

@@ -25,6 +25,7 @@ mod faults;
 mod leaving;
 mod native;
 mod openai;
+mod pipelining;
 mod retries;
 mod status;
 mod supervision;
