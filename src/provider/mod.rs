@@ -3,7 +3,7 @@
 //! - [`client`]: one pooled HTTP client per worker.
 //! - [`ask`]: what an upstream is asked, but for the body.
 //! - [`connector`]: how connections are made.
-//! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream.
+//! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream; [`framing`], its bodies.
 //! - [`refused`]: why there is no answer, and whether to ask again; [`retry_after`], when.
 //! - [`answer`]: an upstream's response body as a stream of batches.
 //! - [`openai`], [`vllm`], [`ollama`], [`builtin`]: the kinds.
@@ -16,6 +16,7 @@ mod ask;
 mod builtin;
 pub mod client;
 mod connector;
+mod framing;
 mod ollama;
 mod openai;
 mod plain;

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use actix_http::body::BodySize;
 use actix_http::error::{ParseError, PayloadError};
-use actix_http::h1::{ClientCodec, ClientPayloadCodec, Message, MessageType};
+use actix_http::h1::{ClientCodec, Message};
 use actix_http::{RequestHead, ResponseHead, ServiceConfig};
 use actix_rt::net::TcpStream;
 use actix_tls::connect::ConnectInfo;
@@ -34,6 +34,7 @@ use tokio_util::io::poll_read_buf;
 use super::answer::BATCH_BYTES;
 use super::client::{POOL_IDLE, POOL_LIFETIME, Pool, Reply};
 use super::connector::UpstreamConnector;
+use super::framing::{Framing, Standing};
 use super::refused::SendFault;
 
 /// actix's codec replaces a buffer that has less than 2 KiB left by one of 32 KiB.
@@ -110,13 +111,11 @@ impl PlainClient {
         let mut codec = ClientCodec::new(self.0.config.clone());
         let asked = ask(&mut connection.io, &mut codec, head, body).await;
         let (mut head, mut read) = asked.map_err(|error| SendFault { error, reused })?;
-        let has_body = !matches!(codec.message_type(), MessageType::None);
-        let mut codec = codec.into_payload_codec();
-        let (first, standing) =
-            if has_body { unpack(&mut codec, &mut read) } else { (Bytes::new(), Standing::Ended) };
+        let mut framing = Framing::of(&head, codec);
+        let (first, standing) = framing.unpack(&mut read);
         let connection = Some(connection);
         let client = self.clone();
-        let mut body = PlainBody { client, authority, connection, codec, first, fault: None };
+        let mut body = PlainBody { client, authority, connection, framing, first, fault: None };
         body.stand(standing, &read);
         Ok(Reply {
             status: head.status,
@@ -218,39 +217,13 @@ async fn read_head(
     }
 }
 
-/// Where a body stands after what was read.
-enum Standing {
-    Open,
-    Ended,
-    Broken(PayloadError),
-}
-
-/// Joins what `read` holds of the body. What came before a fault is not lost.
-fn unpack(codec: &mut ClientPayloadCodec, read: &mut BytesMut) -> (Bytes, Standing) {
-    let mut joined = BytesMut::new();
-    let standing = loop {
-        match codec.decode(read) {
-            Ok(Some(Some(chunk))) => {
-                if joined.is_empty() {
-                    joined.reserve(chunk.len() + read.len());
-                }
-                joined.extend_from_slice(&chunk);
-            }
-            Ok(Some(None)) => break Standing::Ended,
-            Ok(None) => break Standing::Open,
-            Err(error) => break Standing::Broken(error),
-        }
-    };
-    (joined.freeze(), standing)
-}
-
 /// A response's body. Dropped before its end it closes the connection.
 struct PlainBody {
     client: PlainClient,
     authority: Authority,
     /// None once the body has ended.
     connection: Option<Connection>,
-    codec: ClientPayloadCodec,
+    framing: Framing,
     /// What has come and is to be given first: what came with the head, then a fault.
     first: Bytes,
     fault: Option<PayloadError>,
@@ -264,7 +237,7 @@ impl PlainBody {
             Standing::Ended => {
                 if let Some(connection) = self.connection.take()
                     && rest.is_empty()
-                    && self.codec.keep_alive()
+                    && self.framing.keep_alive()
                 {
                     self.client.keep(&self.authority, connection);
                 }
@@ -289,7 +262,7 @@ impl PlainBody {
             // As with awc a clean end, which proves nothing.
             Ok(0) => self.connection = None,
             Ok(_) => {
-                let (bytes, standing) = unpack(&mut self.codec, &mut read);
+                let (bytes, standing) = self.framing.unpack(&mut read);
                 self.stand(standing, &read);
                 return Poll::Ready(bytes);
             }
@@ -313,38 +286,5 @@ impl Stream for PlainBody {
             }
             bytes = ready!(self.poll_read(cx));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after_head(body: &str) -> (Bytes, Standing) {
-        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let mut codec = ClientCodec::new(ServiceConfig::default());
-        codec
-            .encode(
-                Message::Item((RequestHead::default().into(), BodySize::None)),
-                &mut BytesMut::new(),
-            )
-            .unwrap();
-        let mut read = BytesMut::from(format!("{head}{body}").as_bytes());
-        assert!(codec.decode(&mut read).unwrap().is_some());
-        unpack(&mut codec.into_payload_codec(), &mut read)
-    }
-
-    #[actix_web::test]
-    async fn chunks_that_came_together_are_joined() {
-        let (bytes, standing) = after_head("2\r\nab\r\n1\r\nc\r\n");
-        assert!(bytes == "abc" && matches!(standing, Standing::Open));
-        let (bytes, standing) = after_head("2\r\nab\r\n0\r\n\r\n");
-        assert!(bytes == "ab" && matches!(standing, Standing::Ended));
-    }
-
-    #[actix_web::test]
-    async fn what_came_before_a_broken_chunk_is_not_lost() {
-        let (bytes, standing) = after_head("2\r\nab\r\nno number\r\n");
-        assert!(bytes == "ab" && matches!(standing, Standing::Broken(_)));
     }
 }
