@@ -15,8 +15,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use actix_http::body::BodySize;
-use actix_http::error::{ParseError, PayloadError};
-use actix_http::h1::{ClientCodec, Message};
+use actix_http::error::PayloadError;
+use actix_http::h1::{ClientCodec, Message, MessageType};
 use actix_http::{RequestHead, ResponseHead, ServiceConfig};
 use actix_rt::net::TcpStream;
 use actix_tls::connect::ConnectInfo;
@@ -196,23 +196,33 @@ async fn write(
     io.write_all_buf(&mut out).await
 }
 
-/// The head, and what was read of the body along with it.
+/// The head, and what was read of the body along with it. Heads that only announce another one
+/// are passed over.
 async fn read_head(
     io: &mut TcpStream,
     codec: &mut ClientCodec,
 ) -> Result<(ResponseHead, BytesMut), SendRequestError> {
     let mut read = BytesMut::with_capacity(HEAD_BYTES);
+    let mut answered = false;
     loop {
         let reading = poll_fn(|cx| poll_read_buf(Pin::new(&mut *io), cx, &mut read));
-        if reading.await.map_err(SendRequestError::Send)? == 0 {
-            return Err(if read.is_empty() {
-                SendRequestError::Connect(ConnectError::Disconnected)
-            } else {
-                SendRequestError::Response(ParseError::Incomplete)
-            });
+        match reading.await {
+            Ok(0) if !answered => {
+                return Err(SendRequestError::Connect(ConnectError::Disconnected));
+            }
+            Err(error) if !answered => return Err(SendRequestError::Send(error)),
+            // An upstream that has begun to answer has begun to work: this is not to be taken for
+            // a pooled connection that was closed.
+            Ok(0) | Err(_) => {
+                return Err(SendRequestError::Send(std::io::Error::other("cut within the head")));
+            }
+            Ok(_) => answered = true,
         }
-        if let Some(head) = codec.decode(&mut read).map_err(SendRequestError::Response)? {
-            return Ok((head, read));
+        while let Some(head) = codec.decode(&mut read).map_err(SendRequestError::Response)? {
+            let has_body = !matches!(codec.message_type(), MessageType::None);
+            if has_body || !head.status.is_informational() {
+                return Ok((head, read));
+            }
         }
     }
 }
