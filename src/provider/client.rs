@@ -21,7 +21,7 @@ use tidegate_protocol::{ErrorKind, Failure, StreamId, openai};
 use super::ask::Ask;
 use super::connector::{Hosts, UpstreamConnector};
 use super::plain::PlainClient;
-use super::refused::{Refused, SendFault, failure_of};
+use super::refused::{Refused, SendFault, failure_of, no_answer};
 use crate::config::{Model, Secret};
 
 const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
@@ -221,6 +221,9 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, PayloadError> {
 async fn accept(reply: Reply) -> Result<Reply, Refused> {
     let Reply { status, headers, body } = reply;
     if status.is_success() {
+        if let Some(failure) = no_answer(&headers) {
+            return Err(failure.into());
+        }
         return Ok(Reply { status, headers, body });
     }
     let reading = collect(body, ERROR_BODY_BYTES);

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use actix_http::error::ParseError;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use awc::error::{ConnectError, SendRequestError};
 use tidegate_protocol::{ErrorKind, Failure};
 
@@ -51,6 +51,22 @@ impl Refused {
         };
         Self { failure: failure.retry_after(seconds), again }
     }
+}
+
+/// Why a success cannot be read as an answer: it is compressed, which nobody asked for and which a
+/// decoder might half take for text, or it is a page for people.
+pub(super) fn no_answer(headers: &HeaderMap) -> Option<Failure> {
+    let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let encoding = header(CONTENT_ENCODING).unwrap_or("identity").trim();
+    let kind = header(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default();
+    let message = if !encoding.eq_ignore_ascii_case("identity") {
+        "the upstream compressed its answer, which it was not asked to"
+    } else if kind.trim().eq_ignore_ascii_case("text/html") {
+        "the upstream answered with a web page"
+    } else {
+        return None;
+    };
+    Some(Failure::new(ErrorKind::UpstreamProtocol, message))
 }
 
 /// OpenAI's own servers say so where their SDKs should not try again.
