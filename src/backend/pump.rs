@@ -104,6 +104,12 @@ impl Pump {
                 limits.whole(room(taken)).await??;
             }
             let batch = match next {
+                // It breaks behind the finish reason: nothing of the answer is missing.
+                Some(Some(Err(broken)))
+                    if evidence.finished && broken.kind == ErrorKind::Truncated =>
+                {
+                    return Ok((answer, Batch::default()));
+                }
                 Some(Some(batch)) => batch?,
                 Some(None) => return evidence.verdict().map(|()| (answer, Batch::default())),
                 // The finish reason is there; only the end mark is missing.
