@@ -1,6 +1,7 @@
 //! An upstream's answer in one piece.
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
 use super::frame::{self, Chunk};
 use crate::codec::{Batch, Decoder};
@@ -24,6 +25,16 @@ impl WholeDecoder {
     }
 }
 
+/// What is wrong with a body that cannot be understood: mostly it was cut.
+fn fault(body: &[u8]) -> Failure {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Err(error) if error.is_eof() => {
+            Failure::new(ErrorKind::Truncated, "the upstream's answer ends before its end")
+        }
+        _ => frame::malformed(),
+    }
+}
+
 impl Decoder for WholeDecoder {
     fn decode(&mut self, read: Bytes) -> Result<Batch, Failure> {
         if read.len() > self.max_bytes.saturating_sub(self.body.len()) {
@@ -41,12 +52,12 @@ impl Decoder for WholeDecoder {
 
     fn finish(&mut self) -> Result<Batch, Failure> {
         let body = std::mem::take(&mut self.body).freeze();
-        let text = std::str::from_utf8(&body).map_err(|_| frame::malformed())?;
+        let text = std::str::from_utf8(&body).map_err(|_| fault(&body))?;
         let mut batch = Batch { chunks: 1, ..Batch::default() };
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(frame::malformed());
+            return Err(fault(&body));
         }
-        Chunk::decode(text)?.tell(&mut batch.events);
+        Chunk::decode(text).map_err(|_| fault(&body))?.tell(&mut batch.events);
         if matches!(batch.events.as_slice(), [Event::Error(_)]) {
             batch.chunks = 0;
             return Ok(batch);

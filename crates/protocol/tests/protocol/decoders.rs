@@ -144,7 +144,11 @@ fn a_whole_body_has_its_bounds_and_faults() {
         let small = run(WholeDecoder::new(body.len() - 1, true), &reads);
         assert_eq!(failure(&small).kind, ErrorKind::UpstreamProtocol);
     }
-    for bad in ["", "hello", "[]", "{\"choices\":[", "\"text\""] {
+    for end in 0..body.len() {
+        let seen = run_whole(WholeDecoder::new(ROOM, true), &body.as_bytes()[..end]);
+        assert_eq!((failure(&seen).kind, seen.frames.as_str()), (ErrorKind::Truncated, ""));
+    }
+    for bad in ["hello", "[]", "{\"choices\":[}", "\"text\""] {
         let seen = run_whole(WholeDecoder::new(ROOM, true), bad.as_bytes());
         assert_eq!((failure(&seen).kind, seen.frames.as_str()), (ErrorKind::UpstreamProtocol, ""));
     }
