@@ -1,8 +1,8 @@
 //! The gateway as its clients and its upstreams see it.
 //!
-//! One binary: a scripted upstream that can misbehave in any way ([`upstream`]), a gateway
-//! started in the test's own process ([`gateway`]), a client that reads what really is on the
-//! wire ([`client`]), and one file per thing that users care about.
+//! One binary: a scripted upstream that can misbehave in any way ([`upstream`], in the words of
+//! [`wire`]), a gateway started in the test's own process ([`gateway`]), a client that reads what
+//! really is on the wire ([`client`]), and one file per thing that users care about.
 
 #![allow(
     clippy::expect_used,
@@ -14,6 +14,7 @@
 mod client;
 mod gateway;
 mod upstream;
+mod wire;
 
 mod access;
 mod bad_input;
@@ -23,6 +24,7 @@ mod concurrency;
 mod drain;
 mod faults;
 mod leaving;
+mod matrix;
 mod native;
 mod openai;
 mod pipelining;

@@ -10,7 +10,7 @@ use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Step, Upstream, openai_answer, openai_token, sse_head};
 
 /// A gateway with a certificate of its own, and what a client must trust to reach it.
-async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>) {
+pub async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = std::env::temp_dir().join(format!("tidegate-tls-{}", rand::random::<u64>()));
     std::fs::create_dir_all(&folder).unwrap();
