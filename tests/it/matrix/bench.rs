@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::answer::{Dialect, Provider};
-use super::frames::{MAX_ANSWER_BYTES, MAX_LINE_BYTES};
+use super::frames::{MAX_ANSWER_BYTES, MAX_LINE_BYTES, SLOW};
 use super::oracle::Seen;
 use super::plan::{Plan, Trial};
 use super::report::{Leaks, Report};
@@ -161,11 +161,12 @@ fn models(upstream: &Upstream, vouchless: u16, plaintext: u16) -> String {
         )
         .unwrap();
     };
-    let limits =
-        "first_token_timeout_seconds = 1\nidle_timeout_seconds = 1\ntotal_timeout_seconds = 2";
+    let limits = "first_token_timeout_seconds = 3
+idle_timeout_seconds = 3
+total_timeout_seconds = 6";
     for provider in Provider::ALL {
         add(provider, "", &upstream.ollama_url(), "");
-        add(provider, "-slow", &upstream.ollama_url(), limits);
+        add(provider, SLOW, &upstream.ollama_url(), limits);
         for (suffix, _) in heads::UNREACHABLE {
             let base = match suffix {
                 "-refused" => "http://127.0.0.1:9".to_owned(),

@@ -12,6 +12,9 @@ pub const MAX_LINE_BYTES: usize = 2048;
 /// The longest answer that is collected.
 pub const MAX_ANSWER_BYTES: usize = 65536;
 
+/// Models with short time limits, by what the name has behind the provider's.
+pub const SLOW: &str = "-slow";
+
 /// What stands where a frame should.
 struct Odd {
     fault: &'static str,
@@ -202,5 +205,5 @@ pub fn stalls(plan: &mut Plan) {
             }
         }
     }
-    plan.before_model(from, "-slow");
+    plan.before_model(from, SLOW);
 }

@@ -31,9 +31,9 @@ use tidegate_protocol::{ErrorKind, Outcome};
 
 /// Decides how bytes are divided into writes, and the order; `MATRIX_SEED` sets another.
 const SEED: u64 = 4;
-/// Requests at a time, but for those that wait for a time limit.
+/// Requests at a time, and beside them those that wait for a time limit.
 const AT_ONCE: usize = 32;
-const SLOW_AT_ONCE: usize = 200;
+const SLOW_AT_ONCE: usize = 64;
 /// So many deviations are shown in full.
 const SHOWN: usize = 10;
 const MIN_POSITIONS: usize = 10_000;
@@ -63,8 +63,11 @@ fn plan(seed: u64) -> Plan {
 async fn every_fault_everywhere_has_one_honest_end() {
     let seed = std::env::var("MATRIX_SEED").map_or(SEED, |seed| seed.parse().unwrap());
     let bench = Bench::start(plan(seed)).await;
-    let mut results = bench.run(AT_ONCE, |trial| trial.model != "-slow").await;
-    results.extend(bench.run(SLOW_AT_ONCE, |trial| trial.model == "-slow").await);
+    let (mut results, slow) = futures::join!(
+        bench.run(AT_ONCE, |trial| trial.model != frames::SLOW),
+        bench.run(SLOW_AT_ONCE, |trial| trial.model == frames::SLOW),
+    );
+    results.extend(slow);
 
     let mut report = tally(bench.trials(), &results);
     bench.count_outcomes(&mut report).await;
