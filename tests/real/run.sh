@@ -5,6 +5,8 @@
 #   TIDEGATE_BIN=PATH     the gateway to check; default: a debug build of this tree
 #   OLLAMA_CMD=PATH       an `ollama` that has smollm2:135m; the checks on Ollama run only with it
 #   PROMETHEUS_BIN=PATH   the checks on Prometheus, of tests/ops, run only with it
+#   NGINX_BIN=PATH, HAPROXY_BIN=PATH
+#                         proxies for the checks of framing; default: those that are installed
 #   REAL_CHECKS_SECONDS   the time limit of it all; default: 900
 # Node.js (20 or later, with npm) and Chromium are used when they are on the PATH.
 set -euo pipefail
