@@ -1,7 +1,8 @@
 //! Reads an answer as it arrives and holds it to the script: every token, in order, once.
 
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
+use crate::response::{Lines, Response};
 use crate::script::Dialect;
 
 /// What is wrong with an answer.
@@ -33,154 +34,88 @@ impl From<std::io::Error> for Fault {
     }
 }
 
-/// Where in the response the reader is.
-#[derive(Debug)]
-enum Position {
-    Head,
-    ChunkLength,
-    /// So many bytes are left of a chunk.
-    Chunk(usize),
-    /// So many bytes are left of the line end behind a chunk.
-    ChunkEnd(usize),
-    /// So many bytes are left of the line end behind the last chunk.
-    BodyEnd(usize),
-    Done,
-}
-
 /// A response that is being read.
 #[derive(Debug)]
 pub struct Answer {
+    response: Response,
+    lines: Lines,
+    text: Text,
+    /// The body of a refusal.
+    refusal: Vec<u8>,
+}
+
+/// What the lines of the body have said.
+#[derive(Debug)]
+struct Text {
     dialect: Dialect,
     expected: u64,
     tokens: u64,
     marked: bool,
-    position: Position,
-    /// What has come of an element that is not complete: the head, or a chunk's length.
-    partial: Vec<u8>,
-    /// What has come of a line of the body.
-    line: Vec<u8>,
 }
 
 const CONTENT: &[u8] = br#""content":"t"#;
 
+/// The number of the token in that line, if there is one.
+pub fn token(line: &[u8]) -> Option<u64> {
+    let at = memmem::find(line, CONTENT)?;
+    let digits = line[at + CONTENT.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    Some(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
 impl Answer {
     pub const fn new(dialect: Dialect, expected: u64) -> Self {
         Self {
-            dialect,
-            expected,
-            tokens: 0,
-            marked: false,
-            position: Position::Head,
-            partial: Vec::new(),
-            line: Vec::new(),
+            response: Response::new(),
+            lines: Lines::new(),
+            text: Text { dialect, expected, tokens: 0, marked: false },
+            refusal: Vec::new(),
         }
     }
 
     /// The tokens that have come so far.
     pub const fn tokens(&self) -> u64 {
-        self.tokens
+        self.text.tokens
     }
 
     pub const fn is_done(&self) -> bool {
-        matches!(self.position, Position::Done)
+        self.response.is_done()
     }
 
     /// Takes the next bytes of the response.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Fault> {
-        while !bytes.is_empty() {
-            bytes = match self.position {
-                Position::Head => self.head(bytes)?,
-                Position::ChunkLength => self.chunk_length(bytes)?,
-                Position::Chunk(left) => {
-                    let (now, later) = bytes.split_at(left.min(bytes.len()));
-                    self.lines(now)?;
-                    let left = left - now.len();
-                    self.position =
-                        if left == 0 { Position::ChunkEnd(2) } else { Position::Chunk(left) };
-                    later
-                }
-                Position::ChunkEnd(left) => {
-                    let now = left.min(bytes.len());
-                    self.position = if now == left {
-                        Position::ChunkLength
-                    } else {
-                        Position::ChunkEnd(left - now)
-                    };
-                    &bytes[now..]
-                }
-                Position::BodyEnd(left) => {
-                    let now = left.min(bytes.len());
-                    if now == left {
-                        self.whole()?;
-                        self.position = Position::Done;
-                    } else {
-                        self.position = Position::BodyEnd(left - now);
-                    }
-                    &bytes[now..]
-                }
-                Position::Done => return Err(Fault::Trailing),
-            };
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Self { response, lines, text, refusal } = self;
+        let is_good = response.head().is_some_and(|head| head.status == 200);
+        if is_good {
+            response.feed(bytes, |body| lines.feed(body, |line| text.check(line)))?;
+        } else {
+            // The head, and what came along with it.
+            response.feed(bytes, |body| {
+                refusal.extend_from_slice(body);
+                Ok(())
+            })?;
+            self.begin()?;
         }
-        Ok(())
+        if self.is_done() { self.text.whole() } else { Ok(()) }
     }
 
-    fn head<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
-        let before = self.partial.len();
-        self.partial.extend_from_slice(bytes);
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut response = httparse::Response::new(&mut headers);
-        let httparse::Status::Complete(end) = response.parse(&self.partial)? else {
-            return Ok(&[]);
-        };
-        let status = response.code.unwrap_or_default();
-        if status != 200 {
-            let text = String::from_utf8_lossy(&self.partial[end..]).into_owned();
+    /// Reads what came along with the head, once that is there.
+    fn begin(&mut self) -> Result<(), Fault> {
+        let Some(head) = self.response.head() else { return Ok(()) };
+        if head.status != 200 {
+            let (status, text) = (head.status, String::from_utf8_lossy(&self.refusal).into_owned());
             return Err(Fault::Status { status, text });
         }
-        let is_chunked = response.headers.iter().any(|header| {
-            header.name.eq_ignore_ascii_case("transfer-encoding") && header.value == b"chunked"
-        });
-        if !is_chunked {
+        if !head.is_chunked {
             return Err(Fault::NotChunked);
         }
-        self.partial.clear();
-        self.position = Position::ChunkLength;
-        Ok(&bytes[end - before..])
+        let first = std::mem::take(&mut self.refusal);
+        self.lines.feed(&first, |line| self.text.check(line))
     }
+}
 
-    fn chunk_length<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
-        let Some(end) = memchr(b'\n', bytes) else {
-            self.partial.extend_from_slice(bytes);
-            return Ok(&[]);
-        };
-        self.partial.extend_from_slice(&bytes[..end]);
-        let text = std::str::from_utf8(&self.partial).unwrap_or_default().trim();
-        let length = usize::from_str_radix(text, 16)
-            .map_err(|_| Fault::ChunkLength(String::from_utf8_lossy(&self.partial).into()))?;
-        self.partial.clear();
-        self.position = if length == 0 { Position::BodyEnd(2) } else { Position::Chunk(length) };
-        Ok(&bytes[end + 1..])
-    }
-
-    fn lines(&mut self, mut body: &[u8]) -> Result<(), Fault> {
-        while let Some(end) = memchr(b'\n', body) {
-            if self.line.is_empty() {
-                self.check(&body[..end])?;
-            } else {
-                self.line.extend_from_slice(&body[..end]);
-                let line = std::mem::take(&mut self.line);
-                self.check(&line)?;
-            }
-            body = &body[end + 1..];
-        }
-        self.line.extend_from_slice(body);
-        Ok(())
-    }
-
+impl Text {
     fn check(&mut self, line: &[u8]) -> Result<(), Fault> {
-        if let Some(at) = memmem::find(line, CONTENT) {
-            let digits = line[at + CONTENT.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-            let found = digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        if let Some(found) = token(line) {
             if found != self.tokens || self.marked {
                 return Err(Fault::Order { expected: self.tokens, found });
             }

@@ -85,7 +85,7 @@ impl Clock {
 }
 
 /// How much is read at a time.
-const READ: usize = 32 * 1024;
+pub const READ: usize = 32 * 1024;
 
 thread_local! {
     /// One buffer for all connections: thousands of them shall not cost the load a core's cache.
@@ -113,6 +113,11 @@ impl Connection {
         Ok(Self { stream: socket.connect(address).await? })
     }
 
+    /// Closes it by a reset.
+    pub fn reset(self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<()> {
         self.stream.write_all(request).await
     }
@@ -135,14 +140,23 @@ impl Connection {
 
     /// Reads what there is, waiting until there is something.
     pub async fn read_some(&self, answer: &mut Answer) -> Result<(), Fault> {
+        if self.read_with(READ, |bytes| answer.feed(bytes)).await? == 0 {
+            return Err(Fault::Closed(answer.tokens()));
+        }
+        Ok(())
+    }
+
+    /// Reads what there is, up to a limit, and says how much: nothing at the connection's end.
+    pub async fn read_with(
+        &self,
+        limit: usize,
+        mut take: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<usize, Fault> {
         loop {
             self.stream.readable().await?;
             let taken = BUFFER.with_borrow_mut(|buffer| {
-                let length = self.stream.try_read(buffer)?;
-                if length == 0 {
-                    return Ok(Err(Fault::Closed(answer.tokens())));
-                }
-                Ok::<_, io::Error>(answer.feed(&buffer[..length]))
+                let length = self.stream.try_read(&mut buffer[..limit.min(READ)])?;
+                Ok::<_, io::Error>(take(&buffer[..length]).map(|()| length))
             });
             match taken {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

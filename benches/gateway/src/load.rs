@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use crate::alarm::Alarm;
 use crate::answer::{Answer, Fault};
 use crate::client::{Clock, Connection, Stats};
+use crate::mishap::Mishap;
 use crate::script::{Dialect, Script};
 
 /// Whom to ask, and for what.
@@ -31,7 +32,8 @@ pub struct Asked {
 impl Asked {
     pub fn script(&self, id: u64) -> Script {
         let tokens = self.tokens + id % (self.spread + 1);
-        Script { id, tokens, interval: self.interval, burst: self.burst }
+        let Self { interval, burst, .. } = *self;
+        Script { id, tokens, interval, burst, mishap: Mishap::None, at: 0 }
     }
 
     pub fn request(&self, script: &Script) -> Vec<u8> {

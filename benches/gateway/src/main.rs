@@ -12,10 +12,13 @@ mod chart;
 mod client;
 mod load;
 mod machine;
+mod mishap;
 mod report;
+mod response;
 mod results;
 mod route;
 mod script;
+mod soak;
 mod target;
 mod upstream;
 mod workload;
@@ -26,7 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::task::LocalSet;
 
 use crate::machine::Cores;
@@ -60,6 +63,14 @@ struct Arguments {
     /// The longest that one measurement may take, in seconds.
     #[arg(long, default_value_t = 60)]
     limit: u64,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Soak(soak::Arguments),
+    Idle(soak::idle::Arguments),
 }
 
 const WORKLOADS: [Workload; 9] = [
@@ -78,8 +89,15 @@ const WORKLOADS: [Workload; 9] = [
 const GROWTH: [u64; 4] = [1_000, 2_000, 4_000, 8_000];
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::Soak(soak)) => soak::run(soak),
+        Some(Command::Idle(idle)) => soak::idle::run(idle).map(|()| true),
+        None => run(&arguments).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use memchr::memmem;
 
+use crate::mishap::Mishap;
+
 /// How a request and its answer are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
@@ -48,38 +50,57 @@ pub struct Script {
     pub interval: Duration,
     /// So many tokens are written at a time; engines write each by itself.
     pub burst: u64,
+    /// What happens to it,
+    pub mishap: Mishap,
+    /// after so many tokens.
+    pub at: u64,
 }
 
 impl Script {
     /// The whole HTTP request, for the model of that name.
     pub fn request(&self, dialect: Dialect, model: &str, host: &str) -> Vec<u8> {
-        let Self { id, tokens, interval, burst } = self;
-        let interval = interval.as_micros();
         let stream = if dialect == Dialect::Native { "" } else { r#""stream":true,"# };
+        self.post(dialect, model, host, stream)
+    }
+
+    /// The same, for an answer in one piece.
+    pub fn request_whole(&self, dialect: Dialect, model: &str, host: &str) -> Vec<u8> {
+        self.post(dialect, model, host, r#""stream":false,"#)
+    }
+
+    fn post(&self, dialect: Dialect, model: &str, host: &str, stream: &str) -> Vec<u8> {
+        let Self { id, tokens, interval, burst, mishap, at } = self;
+        let (interval, mishap) = (interval.as_micros(), mishap.number());
         let body = format!(
-            r#"{{"model":"{model}",{stream}"messages":[{{"role":"user","content":"{PROMPT}{id} {tokens} {interval} {burst} ."}}]}}"#
+            r#"{{"model":"{model}",{stream}"messages":[{{"role":"user","content":"{PROMPT}{id} {tokens} {interval} {burst} {mishap} {at} ."}}]}}"#
         );
-        let path = dialect.path();
-        let length = body.len();
-        format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        )
-        .into_bytes()
+        post(dialect.path(), host, &body)
     }
 
     /// Reads the script from a request body of any dialect.
     pub fn find(body: &[u8]) -> Option<Self> {
         let start = memmem::find(body, PROMPT.as_bytes())? + PROMPT.len();
         let text = std::str::from_utf8(body.get(start..)?).ok()?;
-        let mut numbers = text.split(' ').map_while(|word| word.parse().ok());
+        let mut numbers = text.split(' ').map_while(|word| word.parse::<u64>().ok());
         Some(Self {
             id: numbers.next()?,
             tokens: numbers.next()?,
             interval: Duration::from_micros(numbers.next()?),
             burst: numbers.next()?,
+            mishap: *Mishap::ALL.get(usize::try_from(numbers.next()?).ok()?)?,
+            at: numbers.next()?,
         })
     }
+}
+
+/// A whole HTTP request that posts a JSON document.
+pub fn post(path: &str, host: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// Writes the frames of one answer, each ready to be sent as one HTTP chunk.
@@ -87,13 +108,21 @@ impl Script {
 /// The shapes are those of llama.cpp's server and of Ollama.
 pub struct Frames {
     dialect: Dialect,
+    /// Stands in every token behind its number.
+    mark: String,
     frame: String,
     chunk: String,
 }
 
 impl Frames {
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, frame: String::with_capacity(512), chunk: String::with_capacity(512) }
+        let (frame, chunk) = (String::with_capacity(512), String::with_capacity(512));
+        Self { dialect, mark: String::new(), frame, chunk }
+    }
+
+    /// Frames whose tokens name their stream, so that one that strays is known.
+    pub fn marked(dialect: Dialect, id: u64) -> Self {
+        Self { mark: mark(id), ..Self::new(dialect) }
     }
 
     pub const fn head(&self) -> &'static str {
@@ -119,15 +148,16 @@ impl Frames {
     }
 
     fn token(&mut self, index: u64) {
+        let Self { mark, .. } = self;
         // Writing to a string cannot fail.
         let _ = match self.dialect {
             Dialect::Ollama => writeln!(
                 self.frame,
-                r#"{{"model":"bench","created_at":"2026-11-23T03:17:09.262632805Z","message":{{"role":"assistant","content":"t{index} "}},"done":false}}"#
+                r#"{{"model":"bench","created_at":"2026-11-23T03:17:09.262632805Z","message":{{"role":"assistant","content":"t{index}{mark} "}},"done":false}}"#
             ),
             _ => write!(
                 self.frame,
-                "data: {{\"choices\":[{{\"finish_reason\":null,\"index\":0,\"delta\":{{\"content\":\"t{index} \"}}}}],\"created\":1795403305,\"id\":\"chatcmpl-zw8nCAMRDMJkghWCCIkXasiPQaW8HpUF\",\"model\":\"bench\",\"system_fingerprint\":\"b0-unknown\",\"object\":\"chat.completion.chunk\"}}\n\n"
+                "data: {{\"choices\":[{{\"finish_reason\":null,\"index\":0,\"delta\":{{\"content\":\"t{index}{mark} \"}}}}],\"created\":1795403305,\"id\":\"chatcmpl-zw8nCAMRDMJkghWCCIkXasiPQaW8HpUF\",\"model\":\"bench\",\"system_fingerprint\":\"b0-unknown\",\"object\":\"chat.completion.chunk\"}}\n\n"
             ),
         };
     }
@@ -156,13 +186,20 @@ impl Frames {
     }
 }
 
+/// How the tokens of a stream name it.
+pub fn mark(id: u64) -> String {
+    format!("i{id}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_upstream_reads_the_script_that_the_request_tells() {
-        let script = Script { id: 7, tokens: 12, interval: Duration::from_micros(2500), burst: 3 };
+        let (mishap, at) = (Mishap::Stall, 5);
+        let interval = Duration::from_micros(2500);
+        let script = Script { id: 7, tokens: 12, interval, burst: 3, mishap, at };
         for dialect in [Dialect::OpenAi, Dialect::Ollama, Dialect::Native] {
             assert_eq!(Script::find(&script.request(dialect, "m", "h")), Some(script));
         }

@@ -39,10 +39,19 @@ pub struct Target {
 impl Programs {
     /// Starts the gateway on those cores ("0" or "0,1"), with a worker for each.
     pub fn gateway(&self, cores: &str) -> io::Result<Target> {
+        let workers = cores.split(',').count();
+        self.gateway_with(cores, |address| gateway_configuration(address, self.upstream, workers))
+    }
+
+    /// Starts the gateway with the configuration that is made for its address.
+    pub fn gateway_with(
+        &self,
+        cores: &str,
+        configuration: impl FnOnce(SocketAddr) -> String,
+    ) -> io::Result<Target> {
         let address = free_address()?;
         let file = self.folder.join("tidegate.toml");
-        let workers = cores.split(',').count();
-        fs::write(&file, gateway_configuration(address, self.upstream, workers))?;
+        fs::write(&file, configuration(address))?;
         let mut command = pinned(cores, &self.gateway);
         command.arg("--config").arg(file).env_clear();
         Target::start(command, address, &self.folder.join("tidegate.log"))
@@ -83,6 +92,11 @@ impl Target {
             thread::sleep(Duration::from_micros(200));
         }
         Ok(())
+    }
+
+    /// How many files it has open.
+    pub fn open_files(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
     }
 
     pub fn usage(&self) -> io::Result<Usage> {

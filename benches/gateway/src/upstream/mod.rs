@@ -1,18 +1,23 @@
 //! The scripted upstream: speaks OpenAI's and Ollama's wire formats and writes every token by
 //! itself, as engines do. Runs in a thread of its own, pinned to a core.
 
-use std::collections::HashMap;
+pub mod misbehave;
+
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::alarm::Alarm;
 use crate::machine;
+use crate::mishap::Mishap;
 use crate::script::{Dialect, Frames, Script};
 
 /// What the upstream saw, by the ids of the scripts.
@@ -21,6 +26,9 @@ pub struct Seen {
     /// When connections were closed in mid-answer.
     closed: Mutex<HashMap<u64, Instant>>,
     tokens: AtomicU64,
+    /// Requests that are left without a word.
+    silent: Mutex<HashSet<u64>>,
+    running: AtomicUsize,
 }
 
 impl Seen {
@@ -32,6 +40,16 @@ impl Seen {
     /// How many tokens were written so far, in all.
     pub fn tokens(&self) -> u64 {
         self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// Whether that request arrived, to be left without a word. Says so once.
+    pub fn takes_silent(&self, id: u64) -> bool {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    /// How many answers are being written.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
     }
 
     fn closes(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
@@ -79,6 +97,8 @@ async fn accept(listener: TcpListener, seen: Arc<Seen>) -> io::Result<()> {
 /// What a client asks for.
 enum Request {
     Answer(Dialect, Script),
+    /// The same, in one piece.
+    Whole(Script),
     /// Anything else: health probes, lists of models.
     Other,
 }
@@ -99,7 +119,8 @@ impl Connection {
     async fn serve(mut self) -> io::Result<()> {
         while let Some(request) = self.request().await? {
             match request {
-                Request::Answer(dialect, script) => self.answer(dialect, script).await?,
+                Request::Answer(dialect, script) => self.answer(Some(dialect), script).await?,
+                Request::Whole(script) => self.answer(None, script).await?,
                 Request::Other => {
                     let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
                     self.stream.write_all(reply).await?;
@@ -122,8 +143,15 @@ impl Connection {
         }
     }
 
-    async fn answer(&mut self, dialect: Dialect, script: Script) -> io::Result<()> {
-        let answered = self.write(dialect, script).await;
+    /// Without a dialect, in one piece.
+    async fn answer(&mut self, dialect: Option<Dialect>, script: Script) -> io::Result<()> {
+        self.seen.running.fetch_add(1, Ordering::AcqRel);
+        let answered = match dialect {
+            Some(dialect) if script.mishap == Mishap::None => self.write(dialect, script).await,
+            Some(dialect) => self.misbehave(dialect, script).await,
+            None => self.misbehave_whole(script).await,
+        };
+        self.seen.running.fetch_sub(1, Ordering::AcqRel);
         if answered.is_err() {
             self.seen.closes().insert(script.id, Instant::now());
         }
@@ -133,19 +161,30 @@ impl Connection {
     async fn write(&mut self, dialect: Dialect, script: Script) -> io::Result<()> {
         let mut frames = Frames::new(dialect);
         self.stream.write_all(frames.head().as_bytes()).await?;
+        self.tokens(&mut frames, script, 0..script.tokens).await?;
+        self.stream.write_all(frames.end(script.tokens)).await
+    }
+
+    /// Writes these tokens at the script's pace.
+    async fn tokens(
+        &mut self,
+        frames: &mut Frames,
+        script: Script,
+        indices: Range<u64>,
+    ) -> io::Result<()> {
         let mut due = Instant::now();
-        let mut next = 0;
-        while next < script.tokens {
+        let mut next = indices.start;
+        while next < indices.end {
             if !script.interval.is_zero() {
                 self.wait(due).await?;
                 due += script.interval;
             }
-            let end = script.tokens.min(next + script.burst.max(1));
+            let end = indices.end.min(next + script.burst.max(1));
             self.stream.write_all(frames.tokens(next..end)).await?;
             self.seen.tokens.fetch_add(end - next, Ordering::Relaxed);
             next = end;
         }
-        self.stream.write_all(frames.end(script.tokens)).await
+        Ok(())
     }
 
     /// Waits for the moment, or fails as soon as the connection is closed.
@@ -174,8 +213,12 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
         Some("/v1/chat/completions") => Dialect::OpenAi,
         _ => Dialect::Ollama,
     };
-    let asked =
-        Script::find(body).map_or(Request::Other, |script| Request::Answer(dialect, script));
+    let is_whole = memmem::find(body, br#""stream":false"#).is_some();
+    let asked = match Script::find(body) {
+        Some(script) if is_whole => Request::Whole(script),
+        Some(script) => Request::Answer(dialect, script),
+        None => Request::Other,
+    };
     Ok(Some((asked, head + length)))
 }
 
