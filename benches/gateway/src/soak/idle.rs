@@ -1,5 +1,6 @@
 //! Thousands of streams that say next to nothing: none may be dropped, and each costs little.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -39,16 +40,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs it and prints what it took. A stream that loses a token or its end is an error.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     rlimit::increase_nofile_limit(u64::MAX)?;
+    let upstream = upstream::start(Cores::assign()?.upstream)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let text = LocalSet::new().block_on(&runtime, hold(arguments))?;
+    let text = LocalSet::new().block_on(&runtime, hold(arguments, upstream.address))?;
     println!("{text}");
     Ok(())
 }
 
-async fn hold(arguments: &Arguments) -> Result<String, Failure> {
-    let upstream = upstream::start(Cores::assign()?.upstream)?;
-    let target =
-        super::start(&arguments.gateway, &arguments.out, upstream.address, super::PATIENT)?;
+async fn hold(arguments: &Arguments, upstream: SocketAddr) -> Result<String, Failure> {
+    let target = super::start(&arguments.gateway, &arguments.out, upstream, super::PATIENT)?;
     let streams = arguments.streams;
     let intervals = arguments.seconds.div_ceil(INTERVAL.as_secs()).max(1);
     let asked = Asked {

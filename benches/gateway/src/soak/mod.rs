@@ -33,7 +33,7 @@ use crate::load::{self, Asked};
 use crate::machine::Cores;
 use crate::script::Dialect;
 use crate::target::{Programs, Target};
-use crate::upstream;
+use crate::upstream::{self, Upstream};
 use crate::workload::Failure;
 
 /// Soak the gateway in faults and hold every answer to what was played.
@@ -42,8 +42,8 @@ pub struct Arguments {
     /// For how long.
     #[arg(long, default_value_t = 1200)]
     seconds: u64,
-    /// How many clients ask at a time.
-    #[arg(long, default_value_t = 200)]
+    /// How many clients ask one thing after another; a bit more than half have a stream.
+    #[arg(long, default_value_t = 360)]
     clients: usize,
     /// Brings a run's cases back. By chance if not given.
     #[arg(long)]
@@ -84,8 +84,9 @@ pub fn run(arguments: &Arguments) -> Result<bool, Failure> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let seed = arguments.seed.unwrap_or_else(by_chance);
     eprintln!("soak: {} s, {} clients, seed {seed}", arguments.seconds, arguments.clients);
+    let upstream = upstream::start(Cores::assign()?.upstream)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let soaked = LocalSet::new().block_on(&runtime, soak(arguments, seed))?;
+    let soaked = LocalSet::new().block_on(&runtime, soak(arguments, seed, upstream))?;
     let text = soaked.markdown();
     fs::write(arguments.out.join("report.md"), &text)?;
     println!("{text}");
@@ -97,8 +98,7 @@ fn by_chance() -> u64 {
     now.map_or(1, |now| u64::from(now.subsec_nanos()) ^ now.as_secs())
 }
 
-async fn soak(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
-    let upstream = upstream::start(Cores::assign()?.upstream)?;
+async fn soak(arguments: &Arguments, seed: u64, upstream: Upstream) -> Result<Report, Failure> {
     let log = arguments.out.join("tidegate.log");
     let target = start(&arguments.gateway, &arguments.out, upstream.address, IMPATIENT)?;
     warm_up(&target).await?;
@@ -115,6 +115,7 @@ async fn soak(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     let began = Instant::now();
     let watched = spawn_local(watch(Rc::clone(&crowd), target));
     join_all((0..arguments.clients).map(|_| crowd.client())).await;
+    let took = began.elapsed();
     let (target, samples) = watched.await.map_err(|error| Failure::Other(error.to_string()))??;
 
     let last = rest(&crowd, &target).await?;
@@ -128,7 +129,7 @@ async fn soak(arguments: &Arguments, seed: u64) -> Result<Report, Failure> {
     Ok(Report {
         seed,
         clients: arguments.clients,
-        took: began.elapsed(),
+        took,
         tally: crowd.tally.take(),
         last,
         samples,
