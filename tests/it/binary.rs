@@ -1,84 +1,13 @@
 //! The program itself: its logs, its exit codes, its signals.
 
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::time::timeout;
-
-use crate::client::{Client, native, openai};
+use crate::client::{native, openai};
 use crate::gateway::openai_model;
-use crate::upstream::{PATIENCE, Step, Upstream, openai_answer, openai_token, refusal, sse_head};
+use crate::process::Process;
+use crate::upstream::{Step, Upstream, openai_answer, openai_token, refusal, sse_head};
 
 const KEY: &str = "canary-key-0123456789-0123456789-0123456789";
-
-/// A gateway in a process of its own, which logs JSON.
-struct Process {
-    child: tokio::process::Child,
-    client: Client,
-    log: Arc<Mutex<Vec<String>>>,
-    reader: actix_rt::task::JoinHandle<()>,
-}
-
-impl Process {
-    async fn start(toml: &str) -> Self {
-        let file = std::env::temp_dir().join(format!("tidegate-{}.toml", rand::random::<u64>()));
-        let text = format!("{toml}\n[log]\nformat = \"json\"\n");
-        std::fs::write(&file, text).unwrap();
-        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .arg("--config")
-            .arg(&file)
-            .env_clear()
-            .env("PORT", "0")
-            .env("LOG_LEVEL", "trace")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let address = timeout(PATIENCE, async {
-            loop {
-                let line = lines.next_line().await.unwrap().expect("the gateway starts");
-                let address = listening_address(&line);
-                log.lock().unwrap().push(line);
-                if let Some(address) = address {
-                    return address;
-                }
-            }
-        });
-        let address = address.await.unwrap();
-        std::fs::remove_file(file).unwrap();
-        let rest = Arc::clone(&log);
-        let reader = actix_rt::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                rest.lock().unwrap().push(line);
-            }
-        });
-        Self { child, client: Client::new(address), log, reader }
-    }
-
-    fn signal(&self) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    }
-
-    /// Asks the process to stop; gives its exit code and all it logged.
-    async fn terminate(mut self) -> (Option<i32>, Vec<String>) {
-        self.signal();
-        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
-        self.reader.await.unwrap();
-        let log = std::mem::take(&mut *self.log.lock().unwrap());
-        (status.code(), log)
-    }
-}
-
-fn listening_address(line: &str) -> Option<SocketAddr> {
-    let said: Value = serde_json::from_str(line).ok()?;
-    said["message"].as_str()?.strip_prefix("listening on http://")?.parse().ok()
-}
 
 #[actix_web::test]
 async fn each_request_is_logged_once_and_nothing_secret_ever() {
@@ -137,13 +66,16 @@ async fn a_signal_ends_running_streams_with_a_word_and_the_program_with_success(
 async fn a_second_signal_does_not_wait_for_the_grace() {
     let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
     let toml = format!("[server]\ndrain_grace_seconds = 3600\n{}", openai_model(&upstream, ""));
-    let gateway = Process::start(&toml).await;
-    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
-    live.read_until("one").await;
-    gateway.signal();
-    while gateway.client.get("/ready").await.status != 503 {}
-    let (code, _) = gateway.terminate().await;
-    assert_eq!(code, Some(1));
+    for [first, second] in [["TERM", "TERM"], ["INT", "INT"], ["TERM", "INT"]] {
+        let gateway = Process::start(&toml).await;
+        let mut live = gateway.client.open("/api/chat", &native("hi")).await;
+        live.read_until("one").await;
+        gateway.signal(first);
+        while gateway.client.get("/ready").await.status != 503 {}
+        gateway.signal(second);
+        let (code, _) = gateway.ended().await;
+        assert_eq!(code, Some(1), "{first}, {second}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use crate::client::{Live, native, openai};
+use crate::client::{Live, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Gate, Step, Upstream, openai_token, sse_head};
 
@@ -81,4 +81,36 @@ async fn streams_that_outlast_the_grace_are_told() {
     }
     upstream.wait_for_aborts(100).await;
     shutdown.await.unwrap();
+}
+
+#[actix_web::test]
+async fn streams_in_the_queue_are_told_when_the_grace_is_over() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let gateway = TestGateway::start_with_server(
+        "drain_grace_seconds = 0.1",
+        &openai_model(&upstream, "max_concurrency = 1"),
+    )
+    .await;
+    let first = running(&gateway, 1).await;
+    let asked = [
+        ("/api/chat", native("hi"), 200),
+        ("/api/chat", native_whole("hi"), 503),
+        ("/v1/chat/completions", openai("hi", true), 503),
+        ("/v1/chat/completions", openai("hi", false), 503),
+    ];
+    let mut waiting = Vec::new();
+    for (path, body, _) in &asked {
+        waiting.push(gateway.client.send("POST", path, Some(&body.to_string())).await);
+    }
+    gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "4").await;
+    let shutdown = actix_rt::spawn(gateway.inner.shutdown());
+    let answers = join_all(waiting.into_iter().map(Live::whole)).await;
+    for ((_, _, status), answer) in asked.iter().zip(&answers) {
+        assert!(answer.proper_end && answer.text().contains("\"DRAINED\""), "{}", answer.text());
+        assert_eq!((answer.status, answer.text().matches("DRAINED").count()), (*status, 1));
+        assert_eq!(answer.header("retry-after").is_some(), *status == 503);
+    }
+    drop(first);
+    shutdown.await.unwrap();
+    assert_eq!(upstream.chats().len(), 1, "no upstream was asked for what waited");
 }

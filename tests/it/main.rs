@@ -1,8 +1,9 @@
 //! The gateway as its clients and its upstreams see it.
 //!
 //! One binary: a scripted upstream that can misbehave in any way ([`upstream`], in the words of
-//! [`wire`]), a gateway started in the test's own process ([`gateway`]), a client that reads what
-//! really is on the wire ([`client`]), and one file per thing that users care about.
+//! [`wire`]), a gateway started in the test's own process ([`gateway`]) or in one of its own
+//! ([`process`]), a client that reads what really is on the wire ([`client`]), and one file per
+//! thing that users care about.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +14,7 @@
 
 mod client;
 mod gateway;
+mod process;
 mod upstream;
 mod wire;
 
@@ -29,6 +31,7 @@ mod native;
 mod openai;
 mod pipelining;
 mod retries;
+mod sigterm;
 mod status;
 mod supervision;
 mod tls;
