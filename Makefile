@@ -1,4 +1,4 @@
-.PHONY: run test lint bench bench-codecs
+.PHONY: run test lint bench bench-codecs soak
 
 run:
 	cargo run --release --locked
@@ -21,3 +21,9 @@ bench:
 
 bench-codecs:
 	cargo bench --locked --package tidegate
+
+# How long the soak takes, without its start and end.
+SOAK_SECONDS ?= 1200
+
+soak:
+	benches/soak.sh --seconds $(SOAK_SECONDS)

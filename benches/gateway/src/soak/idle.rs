@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use super::gateway;
 use crate::load::{Asked, Open};
 use crate::machine::Cores;
 use crate::report::number;
@@ -48,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn hold(arguments: &Arguments, upstream: SocketAddr) -> Result<String, Failure> {
-    let target = super::start(&arguments.gateway, &arguments.out, upstream, super::PATIENT)?;
+    let target = gateway::start(&arguments.gateway, &arguments.out, upstream, gateway::PATIENT)?;
     let streams = arguments.streams;
     let intervals = arguments.seconds.div_ceil(INTERVAL.as_secs()).max(1);
     let asked = Asked {

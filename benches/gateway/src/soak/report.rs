@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::WARMED_UP;
 use super::samples::{Samples, mebibytes};
 use super::scrape::Scrape;
 use super::tally::{Counts, Tally};
+use super::watch::WARMED_UP;
 use crate::report::table;
 
 /// A run that is over.
