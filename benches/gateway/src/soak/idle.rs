@@ -72,34 +72,38 @@ async fn hold(arguments: &Arguments, upstream: SocketAddr) -> Result<String, Fai
         sleep(Duration::from_millis(20)).await;
     }
     let live = Instant::now();
-    let (most, cpu) = measure(&target, &open).await?;
+    let (mut memory, cpu) = measure(&target, &open).await?;
     let held = live.elapsed();
     let stats = open.finish().await?;
-    let memory = most.saturating_sub(idle.memory);
+    memory.sort_unstable();
+    let each = |memory: Option<&u64>| {
+        let all = memory.copied().unwrap_or_default().saturating_sub(idle.memory);
+        number(kibibytes(all) / count(streams))
+    };
     Ok(format!(
         "{streams} idle streams for {:.0} s: {} ended as they should, {} tokens, 0 dropped; {} KiB \
-         each (resident, above the {} MiB without streams), {} % of a core",
+         each and at most {} (resident, above the {} MiB without streams), {} % of a core",
         held.as_secs_f64(),
         stats.streams,
         stats.tokens,
-        number(kibibytes(memory) / count(streams)),
+        each(memory.get(memory.len() / 2)),
+        each(memory.last()),
         number(kibibytes(idle.memory) / 1024.0),
         number(100.0 * cpu.as_secs_f64() / held.as_secs_f64()),
     ))
 }
 
-/// The most memory that was resident while all streams lived, and the CPU time of it.
-async fn measure(target: &Target, open: &Open) -> Result<(u64, Duration), Failure> {
+/// The memory that was resident while all streams lived, each second, and the CPU time of it.
+async fn measure(target: &Target, open: &Open) -> Result<(Vec<u64>, Duration), Failure> {
     let before = target.usage()?;
-    let mut most = before.memory;
-    let mut cpu = Duration::ZERO;
+    let (mut memory, mut cpu) = (vec![before.memory], Duration::ZERO);
     while open.stats.borrow().streams == 0 && !open.is_over() {
         let usage = target.usage()?;
-        most = most.max(usage.memory);
+        memory.push(usage.memory);
         cpu = usage.cpu.saturating_sub(before.cpu);
         sleep(Duration::from_secs(1)).await;
     }
-    Ok((most, cpu))
+    Ok((memory, cpu))
 }
 
 fn kibibytes(bytes: u64) -> f64 {
