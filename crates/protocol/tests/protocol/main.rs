@@ -3,6 +3,9 @@
 
 mod chunks;
 mod decoders;
+mod edges_held;
+mod edges_requests;
+mod edges_words;
 mod errors;
 mod golden;
 mod native;

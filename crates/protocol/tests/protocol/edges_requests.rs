@@ -1,0 +1,80 @@
+//! Requests at the edge of what is allowed, and what is said of keys that a client made up.
+
+use tidegate_protocol::native::{self, Limits};
+use tidegate_protocol::{Failure, openai};
+
+const LIMITS: Limits = Limits {
+    max_content_chars: 10,
+    max_messages: 3,
+    default_temperature: 0.7,
+    default_max_tokens: 2048,
+    max_tokens: 4096,
+};
+
+/// The field of the one fault there is.
+fn field(failure: Failure) -> String {
+    let [fault] = failure.details.try_into().expect("one fault");
+    fault.field
+}
+
+/// What a client is told about a field that the gateway does not know.
+fn unknown(name: &str) -> String {
+    let name = serde_json::to_string(name).unwrap();
+    let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],{name}:1}}"#);
+    field(native::decode_request(body.as_bytes(), &LIMITS).expect_err(&body))
+}
+
+#[test]
+fn a_clients_key_is_repeated_without_controls_and_not_at_any_length() {
+    let exact = "k".repeat(64);
+    for (name, told) in [
+        ("top k", "top k"),
+        ("clé", "clé"),
+        ("a\r\nevent: error\u{0}\u{1b}[31m", "aevent: error[31m"),
+        (&exact, &exact),
+        (&"k".repeat(65), &exact),
+        (&"é".repeat(65), &"é".repeat(64)),
+    ] {
+        assert_eq!(unknown(name), told);
+    }
+}
+
+#[test]
+fn a_slip_among_much_noise_is_no_slip() {
+    let hint = |name: &str| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],"{name}":1}}"#);
+        let failure = native::decode_request(body.as_bytes(), &LIMITS).expect_err(&body);
+        failure.message.contains("did you mean")
+    };
+    let with_noise = |length: usize| format!("{:_<length$}", "maxTokens");
+    assert!(hint(&with_noise(32)));
+    assert!(!hint(&with_noise(33)) && !hint(&with_noise(1000)));
+}
+
+#[test]
+fn as_many_messages_as_allowed_and_one_more() {
+    let with = |count: usize| {
+        let messages = vec![r#"{"role":"user","content":"0123456789"}"#; count].join(",");
+        native::decode_request(format!("{{\"messages\":[{messages}]}}").as_bytes(), &LIMITS)
+    };
+    assert_eq!(with(3).unwrap().messages.len(), 3);
+    let failure = with(4).unwrap_err();
+    assert_eq!(failure.message, "messages: must hold at most 3 messages, not 4");
+}
+
+#[test]
+fn as_many_choices_as_openai_allows() {
+    let with = |n: &str| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"x"}}],"n":{n}}}"#);
+        openai::decode_request(body.as_bytes())
+    };
+    for (n, choices) in [("null", 1), ("1", 1), ("2", 2), ("128", 128)] {
+        let original = with(n).unwrap().original.unwrap();
+        let places: Vec<_> = original.untranslatable().iter().map(|f| f.field.as_str()).collect();
+        let expected: &[&str] = if choices > 1 { &["n"] } else { &[] };
+        assert_eq!((original.choices(), places.as_slice()), (choices, expected), "{n}");
+    }
+    for n in ["0", "129", "-1", "1.5", "4294967297"] {
+        assert_eq!(field(with(n).expect_err(n)), "n");
+    }
+}
