@@ -5,6 +5,7 @@ mod chunks;
 mod decoders;
 mod edges_held;
 mod edges_requests;
+mod edges_streams;
 mod edges_words;
 mod errors;
 mod golden;
