@@ -6,6 +6,7 @@ mod decoders;
 mod edges_held;
 mod edges_requests;
 mod edges_streams;
+mod edges_whole;
 mod edges_words;
 mod errors;
 mod golden;
