@@ -78,3 +78,23 @@ fn as_many_choices_as_openai_allows() {
         assert_eq!(field(with(n).expect_err(n)), "n");
     }
 }
+
+#[test]
+fn a_fault_of_the_body_itself_has_no_path() {
+    for body in ["{\"model\":\"m\",}", "{1:2}", "{\"messages\":[]"] {
+        let failure = openai::decode_request(body.as_bytes()).expect_err(body);
+        let (_, column) = failure.message.rsplit_once(" at line 1 column ").expect(body);
+        assert!(column.parse::<u32>().is_ok(), "{failure}");
+    }
+}
+
+#[test]
+fn the_path_to_a_fault_is_shown_up_to_200_bytes() {
+    let twice = |last: usize| {
+        let keys = [60, 60, 60, last].map(|length| format!("{{\"{}\":", "k".repeat(length)));
+        let body = format!("{}[{{\"a\":1,\"a\":2}}]}}}}}}}}", keys.concat());
+        openai::decode_request(body.as_bytes()).expect_err(&body).details[0].field.clone()
+    };
+    assert!(twice(17).ends_with("k[0].a"), "{}", twice(17));
+    assert!(twice(18).ends_with("k....a"), "{}", twice(18));
+}
