@@ -17,7 +17,7 @@ use super::event_stream::{LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
 use super::worker::Worker;
 use crate::admission::Admission;
-use crate::config::Chat;
+use crate::config::{Chat, OnDisconnect};
 use crate::stream::{Delivery, Subscription};
 
 /// What bounds a chat request.
@@ -50,8 +50,9 @@ pub async fn chat<D: Dialect>(
     note.model(&ticket.route.model.name);
     let wants_stream = request.stream;
     let disconnect = wish.within(&ticket.route.model.disconnect);
+    let goes_on = disconnect.policy != OnDisconnect::Cancel;
     let subscription = worker.open::<D>(id, at, ticket, request, disconnect).await?;
-    note.opened();
+    note.opened(goes_on);
     if wants_stream {
         streamed(subscription, id, worker.heartbeat, note).await
     } else {

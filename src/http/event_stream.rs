@@ -66,6 +66,15 @@ impl LiveAnswer {
     }
 }
 
+impl Drop for LiveAnswer {
+    /// An end that its client did not take is the answer's end all the same.
+    fn drop(&mut self) {
+        if let Some(closing) = self.rest.take_end() {
+            self.note.ended(&closing);
+        }
+    }
+}
+
 impl Stream for LiveAnswer {
     type Item = Live;
 

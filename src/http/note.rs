@@ -45,9 +45,10 @@ impl AccessNote {
         self.0.borrow_mut().model = Some(model.to_owned());
     }
 
-    /// A stream was opened; unless its end is noted, the client left before it.
-    pub fn opened(&self) {
-        self.0.borrow_mut().outcome = Some("cancelled");
+    /// A stream was opened; unless its end is noted, the client left before it, and `goes_on` says
+    /// whether the answer did not end thereby.
+    pub fn opened(&self, goes_on: bool) {
+        self.0.borrow_mut().outcome = Some(if goes_on { "client_left" } else { "cancelled" });
     }
 
     pub fn ended(&self, closing: &Closing) {

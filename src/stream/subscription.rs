@@ -206,6 +206,13 @@ pub struct Subscription {
     ended: bool,
 }
 
+impl Subscription {
+    /// The end, if it is there, though not all before it was delivered.
+    pub fn take_end(&mut self) -> Option<Closing> {
+        lock(&self.channel).closing.take()
+    }
+}
+
 impl Stream for Subscription {
     type Item = Delivery;
 
