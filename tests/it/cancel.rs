@@ -1,9 +1,10 @@
-//! Cancel by id and by leaving, in every phase: the upstream sees the close, slot and permit
-//! come back, the outcome counts once.
+//! Cancel by id, in every phase: the upstream sees the close, slot and permit come back, the
+//! outcome counts once. Clients that leave have a file of their own, `disconnects`.
 
 use crate::client::{Live, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Gate, Step, Upstream, openai_answer, openai_token, sse_head};
+use crate::upstream::{Step, Upstream};
+use crate::wire::{openai_answer, openai_token, sse_head};
 
 /// Where a request stands when it is cancelled.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,12 +15,6 @@ enum Phase {
     /// The response head is there, no token.
     NoToken,
     Streaming,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum How {
-    Delete,
-    Leave,
 }
 
 fn script(phase: Phase) -> Vec<Step> {
@@ -42,7 +37,7 @@ async fn wait_for_state(gateway: &TestGateway, state: &str) -> String {
     }
 }
 
-async fn cancel_in(phase: Phase, how: How, dialect: &str) {
+async fn cancel_in(phase: Phase, dialect: &str) {
     let upstream = Upstream::start(move |_| script(phase)).await;
     let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 1")).await;
     let (path, body) = match dialect {
@@ -64,7 +59,7 @@ async fn cancel_in(phase: Phase, how: How, dialect: &str) {
         upstream.wait_for_chats(1).await;
     }
 
-    end(&gateway, live, how, &id).await;
+    delete(&gateway, live, &id).await;
     if phase == Phase::Queued {
         gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
         assert_eq!(upstream.aborted(), 0, "the one that holds the permit goes on");
@@ -74,7 +69,7 @@ async fn cancel_in(phase: Phase, how: How, dialect: &str) {
     upstream.wait_for_aborts(1).await;
     gateway.wait_until_idle().await;
     let expected = if phase == Phase::Queued { 2 } else { 1 };
-    assert_eq!(gateway.outcomes("cancelled").await, expected, "{phase:?} {how:?}");
+    assert_eq!(gateway.outcomes("cancelled").await, expected, "{phase:?}");
     gateway.inner.shutdown().await;
 }
 
@@ -87,21 +82,16 @@ fn state_of(phase: Phase) -> &'static str {
     }
 }
 
-async fn end(gateway: &TestGateway, live: Live, how: How, id: &str) {
-    match how {
-        How::Leave => drop(live),
-        How::Delete => {
-            let answer = gateway.client.delete(&format!("/api/chat/{id}")).await;
-            assert_eq!(answer.status, 200);
-            assert_eq!(answer.json(), serde_json::json!({"success": true, "requestId": id}));
-            let told = live.whole().await;
-            let text = told.text();
-            assert!(told.proper_end, "{text}");
-            let word = text.to_ascii_lowercase();
-            assert!(word.contains("cancelled"), "the client is told: {text}");
-            assert!(!text.contains("[DONE]"), "a cancelled answer is not complete: {text}");
-        }
-    }
+async fn delete(gateway: &TestGateway, live: Live, id: &str) {
+    let answer = gateway.client.delete(&format!("/api/chat/{id}")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json(), serde_json::json!({"success": true, "requestId": id}));
+    let told = live.whole().await;
+    let text = told.text();
+    assert!(told.proper_end, "{text}");
+    let word = text.to_ascii_lowercase();
+    assert!(word.contains("cancelled"), "the client is told: {text}");
+    assert!(!text.contains("[DONE]"), "a cancelled answer is not complete: {text}");
 }
 
 const PHASES: [Phase; 4] = [Phase::Queued, Phase::NoHead, Phase::NoToken, Phase::Streaming];
@@ -109,30 +99,9 @@ const PHASES: [Phase; 4] = [Phase::Queued, Phase::NoHead, Phase::NoToken, Phase:
 #[actix_web::test]
 async fn by_delete_in_every_phase() {
     for phase in PHASES {
-        cancel_in(phase, How::Delete, "native").await;
-    }
-}
-
-#[actix_web::test]
-async fn by_leaving_in_every_phase() {
-    for phase in PHASES {
-        cancel_in(phase, How::Leave, "native").await;
-    }
-}
-
-#[actix_web::test]
-async fn openai_streams_in_every_phase() {
-    for phase in PHASES {
-        cancel_in(phase, How::Delete, "openai").await;
-        cancel_in(phase, How::Leave, "openai").await;
-    }
-}
-
-#[actix_web::test]
-async fn unstreamed_answers_in_every_phase() {
-    for phase in PHASES {
-        cancel_in(phase, How::Delete, "native, whole").await;
-        cancel_in(phase, How::Leave, "native, whole").await;
+        for dialect in ["native", "native, whole", "openai"] {
+            cancel_in(phase, dialect).await;
+        }
     }
 }
 
@@ -153,50 +122,5 @@ async fn an_id_that_is_not_alive_is_not_found() {
     }
     assert!(bodies.iter().all(|body| body == &bodies[0]), "all alike: {bodies:?}");
     assert_eq!(bodies[0]["error"], "NOT_FOUND");
-    gateway.inner.shutdown().await;
-}
-
-#[actix_web::test]
-async fn a_client_that_reads_nothing_slows_its_own_upstream_and_is_dropped() {
-    let flood = "x".repeat(16 * 1024);
-    let upstream = Upstream::start(move |_| {
-        let mut steps = vec![sse_head()];
-        steps.extend((0..4000).map(|_| openai_token(&flood)));
-        steps.push(Step::Silence);
-        steps
-    })
-    .await;
-    let gateway =
-        TestGateway::start_with_server("write_timeout_seconds = 1", &openai_model(&upstream, ""))
-            .await;
-    let lazy = gateway.client.open("/v1/chat/completions", &openai("hi", true)).await;
-    upstream.wait_for_aborts(1).await;
-    gateway.wait_until_idle().await;
-    assert_eq!(gateway.outcomes("cancelled").await, 1);
-    drop(lazy);
-    gateway.inner.shutdown().await;
-}
-
-#[actix_web::test]
-async fn a_gate_opened_after_the_client_left_changes_nothing() {
-    let gate = Gate::new();
-    let upstream = {
-        let gate = gate.clone();
-        Upstream::start(move |_| {
-            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
-            steps.extend(openai_answer(&["two"]).into_iter().skip(1));
-            steps
-        })
-        .await
-    };
-    let gateway = TestGateway::before(&upstream).await;
-    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
-    live.read_until("one").await;
-    drop(live);
-    upstream.wait_for_aborts(1).await;
-    gate.open();
-    gateway.wait_until_idle().await;
-    assert_eq!(gateway.outcomes("cancelled").await, 1);
-    assert_eq!(gateway.outcomes("completed").await, 0);
     gateway.inner.shutdown().await;
 }

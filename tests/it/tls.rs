@@ -23,7 +23,8 @@ pub async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>
         key.display(),
         openai_model(upstream, "")
     );
-    let gateway = TestGateway::start(&toml).await;
+    // Over HTTP/2 a client that leaves is noticed by the next write.
+    let gateway = TestGateway::start_with_server("heartbeat_seconds = 0.2", &toml).await;
     std::fs::remove_dir_all(folder).unwrap();
     (gateway, made.cert.der().clone())
 }
@@ -58,15 +59,48 @@ async fn answers_stream_over_both_versions_of_http() {
     gateway.inner.shutdown().await;
 }
 
+/// How a client of HTTP/2 leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leaves {
+    /// It resets the stream; the connection stays.
+    Stream,
+    Connection,
+}
+
 #[actix_web::test]
-async fn an_http2_client_that_leaves_frees_its_stream() {
-    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
-    let (gateway, trusted) = start(&upstream).await;
-    let url = format!("https://localhost:{}/api/chat", gateway.address().port());
-    let client = https_client(&trusted, &[b"h2"]);
-    let answer = client.post(&url).send_json(&native("hi")).await.unwrap();
-    assert_eq!(answer.version(), Version::HTTP_2);
-    drop((answer, client));
-    upstream.wait_for_aborts(1).await;
-    gateway.inner.shutdown().await;
+async fn a_client_that_leaves_over_http2_is_noticed_within_a_heartbeat() {
+    let scripts = [
+        vec![Step::Silence],
+        vec![sse_head(), Step::Silence],
+        vec![sse_head(), openai_token("one"), Step::Silence],
+    ];
+    for leaves in [Leaves::Stream, Leaves::Connection] {
+        for (phase, script) in scripts.iter().enumerate() {
+            let played = script.clone();
+            let upstream = Upstream::start(move |_| played.clone()).await;
+            let (gateway, trusted) = start(&upstream).await;
+            let url = format!("https://localhost:{}/api/chat", gateway.address().port());
+            let client = https_client(&trusted, &[b"h2"]);
+            let mut answer = client.post(&url).send_json(&native("hi")).await.unwrap();
+            assert_eq!(answer.version(), Version::HTTP_2);
+            if phase == 2 {
+                let first = futures::StreamExt::next(&mut answer).await.unwrap().unwrap();
+                assert!(first.starts_with(b"id: "), "{first:?}");
+            }
+            let kept = match leaves {
+                Leaves::Stream => {
+                    drop(answer);
+                    Some(client)
+                }
+                Leaves::Connection => {
+                    drop(client);
+                    drop(answer);
+                    None
+                }
+            };
+            upstream.wait_for_aborts(1).await;
+            drop(kept);
+            gateway.inner.shutdown().await;
+        }
+    }
 }

@@ -1,0 +1,239 @@
+//! Clients that leave in every way and phase, and clients that do not read: the upstream sees the
+//! close, slot, permit and place in the queue come back, the outcome counts once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::client::{Live, native, native_whole, openai};
+use crate::gateway::{TestGateway, openai_model};
+use crate::upstream::{Gate, Step, Upstream};
+use crate::wire::{openai_answer, openai_end, openai_token, sse_head};
+
+/// How a client leaves.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// It closes its connection (FIN).
+    Closes,
+    /// It resets it (RST).
+    Resets,
+    /// It closes its half, and could still read. Whoever has nothing more to say to a chat server
+    /// has left: browsers and HTTP clients do not do otherwise.
+    HalfCloses,
+}
+
+const WAYS: [Way; 3] = [Way::Closes, Way::Resets, Way::HalfCloses];
+
+impl Way {
+    /// What is left of the connection, to be kept until all is looked at.
+    async fn leave(self, mut live: Live) -> Option<Live> {
+        match self {
+            Self::Closes => None,
+            Self::Resets => {
+                let socket = socket2::SockRef::from(&live.socket);
+                socket.set_linger(Some(Duration::ZERO)).unwrap();
+                None
+            }
+            Self::HalfCloses => {
+                live.socket.shutdown().await.unwrap();
+                Some(live)
+            }
+        }
+    }
+}
+
+/// Where the request stands then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    Queued,
+    /// The upstream has the request and has not answered.
+    NoHead,
+    /// The response head is there, no token.
+    NoToken,
+    Streaming,
+    /// The finish reason is there, the end mark is not.
+    Tail,
+}
+
+const PHASES: [Phase; 5] =
+    [Phase::Queued, Phase::NoHead, Phase::NoToken, Phase::Streaming, Phase::Tail];
+
+impl Phase {
+    fn script(self) -> Vec<Step> {
+        let said: Vec<Step> = match self {
+            Self::Queued | Self::NoHead => vec![],
+            Self::NoToken => vec![sse_head()],
+            Self::Streaming => vec![sse_head(), openai_token("one")],
+            Self::Tail => vec![sse_head(), openai_token("one"), openai_end(7, 1).swap_remove(0)],
+        };
+        [said, vec![Step::Silence]].concat()
+    }
+
+    fn state(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::NoHead => "connecting",
+            Self::NoToken => "waiting",
+            Self::Streaming | Self::Tail => "streaming",
+        }
+    }
+}
+
+fn requests() -> [(&'static str, serde_json::Value); 3] {
+    [
+        ("/api/chat", native("hi")),
+        ("/api/chat", native_whole("hi")),
+        ("/v1/chat/completions", openai("hi", true)),
+    ]
+}
+
+async fn wait_for_state(gateway: &TestGateway, state: &str) {
+    loop {
+        let list = gateway.client.get("/api/chat/streams").await.json();
+        if list["stats"][state] != 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn leave_in(phase: Phase, way: Way) {
+    let upstream = Upstream::start(move |_| phase.script()).await;
+    let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 1")).await;
+    let mut left = 0;
+    for (path, body) in requests() {
+        let body = body.to_string();
+        let holder = if phase == Phase::Queued {
+            let holder = gateway.client.send("POST", path, Some(&body)).await;
+            upstream.wait_for_chats(left + 1).await;
+            Some(holder)
+        } else {
+            None
+        };
+        let live = gateway.client.send("POST", path, Some(&body)).await;
+        wait_for_state(&gateway, phase.state()).await;
+        let rest = way.leave(live).await;
+        if phase == Phase::Queued {
+            gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
+            assert_eq!(upstream.aborted(), left, "the one that holds the permit goes on");
+            assert_eq!(upstream.chats().len(), left + 1, "what left the queue is never sent");
+            drop(holder);
+        }
+        left += 1;
+        upstream.wait_for_aborts(left).await;
+        gateway.wait_until_idle().await;
+        drop(rest);
+    }
+    let each = if phase == Phase::Queued { 2 } else { 1 };
+    let cancelled = gateway.outcomes("cancelled").await;
+    assert_eq!(cancelled, left as u64 * each, "{phase:?} {way:?}");
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn by_closing_in_every_phase() {
+    for phase in PHASES {
+        leave_in(phase, WAYS[0]).await;
+    }
+}
+
+#[actix_web::test]
+async fn by_a_reset_in_every_phase() {
+    for phase in PHASES {
+        leave_in(phase, WAYS[1]).await;
+    }
+}
+
+#[actix_web::test]
+async fn by_half_closing_in_every_phase() {
+    for phase in PHASES {
+        leave_in(phase, WAYS[2]).await;
+    }
+}
+
+/// An address where connections are neither accepted nor refused: the queue of those that wait to
+/// be accepted is full.
+async fn deaf_upstream() -> (SocketAddr, Vec<TcpStream>, tokio::net::TcpListener) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(Ok(one)) =
+        tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+    {
+        waiting.push(one);
+    }
+    (address, waiting, listener)
+}
+
+#[actix_web::test]
+async fn while_the_upstream_is_being_connected() {
+    let (address, waiting, listener) = deaf_upstream().await;
+    let toml = format!(
+        "[[models]]\nname = \"test\"\nprovider = \"openai\"\nbase_url = \"http://{address}/v1\"\n\
+         connect_timeout_seconds = 60\n[health]\ntimeout_seconds = 0.1\n"
+    );
+    let gateway = TestGateway::start(&toml).await;
+    let mut left = 0;
+    for way in WAYS {
+        for (path, body) in requests() {
+            let live = gateway.client.send("POST", path, Some(&body.to_string())).await;
+            wait_for_state(&gateway, "connecting").await;
+            let rest = way.leave(live).await;
+            gateway.wait_until_idle().await;
+            left += 1;
+            assert_eq!(gateway.outcomes("cancelled").await, left, "{way:?}");
+            drop(rest);
+        }
+    }
+    drop((waiting, listener));
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_client_that_reads_nothing_slows_its_own_upstream_and_is_dropped() {
+    let flood = "x".repeat(16 * 1024);
+    let upstream = Upstream::start(move |_| {
+        let mut steps = vec![sse_head()];
+        steps.extend((0..4000).map(|_| openai_token(&flood)));
+        steps.push(Step::Silence);
+        steps
+    })
+    .await;
+    let gateway =
+        TestGateway::start_with_server("write_timeout_seconds = 1", &openai_model(&upstream, ""))
+            .await;
+    let lazy = gateway.client.open("/v1/chat/completions", &openai("hi", true)).await;
+    upstream.wait_for_aborts(1).await;
+    gateway.wait_until_idle().await;
+    assert_eq!(gateway.outcomes("cancelled").await, 1);
+    drop(lazy);
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_gate_opened_after_the_client_left_changes_nothing() {
+    let gate = Gate::new();
+    let upstream = {
+        let gate = gate.clone();
+        Upstream::start(move |_| {
+            let mut steps = vec![sse_head(), openai_token("one"), Step::Gate(gate.clone())];
+            steps.extend(openai_answer(&["two"]).into_iter().skip(1));
+            steps
+        })
+        .await
+    };
+    let gateway = TestGateway::before(&upstream).await;
+    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
+    live.read_until("one").await;
+    drop(live);
+    upstream.wait_for_aborts(1).await;
+    gate.open();
+    gateway.wait_until_idle().await;
+    assert_eq!(gateway.outcomes("cancelled").await, 1);
+    assert_eq!(gateway.outcomes("completed").await, 0);
+    gateway.inner.shutdown().await;
+}
