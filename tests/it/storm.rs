@@ -67,14 +67,14 @@ async fn client(gateway: &TestGateway, first: u64, requests: u64, seed: u64) -> 
             _ => ("/v1/chat/completions", openai(&prompt, true)),
         };
         let mut live = gateway.client.send("POST", path, Some(&body.to_string())).await;
-        let seen = match manner {
+        let body = match manner {
             0 => String::new(),
             1 => live.read_until(&format!(":{last}>")).await,
             _ => whole(live).await,
         };
         tally.left += u64::from(manner < 2);
         tally.whole += u64::from(manner >= 2);
-        tally.crossed += u64::from(!is_own(&seen, number));
+        tally.crossed += u64::from(!is_own(&body, number));
     }
     tally
 }
