@@ -31,15 +31,21 @@ impl Numbers {
     }
 }
 
-/// Every token names the request that it answers. `7` is answered in full, `7/3` up to token 3.
+/// Every token names the request that it answers. `7` is answered in full, `7/3` up to token 3; the
+/// rest of it is for whoever is given the connection next.
 fn answer(seen: &Seen) -> Vec<Step> {
     let body = seen.json();
     let prompt = body["messages"][0]["content"].as_str().unwrap();
     let (number, last) = prompt.split_once('/').unwrap_or((prompt, ""));
-    let said = last.parse().map_or(TOKENS, |last: u64| last + 1);
-    let tokens = (0..said).map(|token| openai_token(&format!("<{number}:{token}>")));
-    let end = if last.is_empty() { openai_end(1, TOKENS) } else { vec![Step::Silence] };
-    [vec![sse_head()], tokens.collect(), end].concat()
+    let mut steps = vec![sse_head()];
+    for token in 0..TOKENS {
+        steps.push(openai_token(&format!("<{number}:{token}>")));
+        if last.parse() == Ok(token) {
+            steps.push(Step::Interrupted);
+        }
+    }
+    steps.extend(openai_end(1, TOKENS));
+    steps
 }
 
 /// Whether the tokens of a body, whole or not, are those of `number`, from the first one on.

@@ -27,6 +27,8 @@ pub enum Step {
     Gate(Gate),
     /// Says nothing more until the peer closes.
     Silence,
+    /// Goes on when the peer sends something, before reading it: no peer should, in mid-answer.
+    Interrupted,
     /// Closes the connection, at whatever point of the body it is.
     Close,
     /// Resets the connection.
@@ -248,6 +250,7 @@ async fn play(socket: &mut TcpStream, steps: Vec<Step>) -> bool {
             Step::Chunk(bytes) => socket.write_all(&chunk(&bytes)).await.is_ok(),
             Step::EndOfBody => socket.write_all(b"0\r\n\r\n").await.is_ok(),
             Step::Gate(gate) => unless_closed(socket, gate.pass()).await,
+            Step::Interrupted => matches!(socket.peek(&mut [0]).await, Ok(1)),
             Step::Silence => unless_closed(socket, std::future::pending()).await,
             Step::Close => false,
             Step::Reset => {
