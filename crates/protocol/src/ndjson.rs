@@ -44,11 +44,7 @@ impl NdjsonDecoder {
             let begin = self.at;
             let rest = self.read.get(begin..).unwrap_or_default();
             let Some(length) = memchr(b'\n', rest) else {
-                self.carry.extend_from_slice(rest);
-                // It may be long until the next read, and the client may hold none of this one.
-                self.read = Bytes::new();
-                self.at = 0;
-                self.check_bound(self.carry.len())?;
+                self.carry_over()?;
                 return Ok(None);
             };
             self.at = begin + length + 1;
@@ -73,6 +69,23 @@ impl NdjsonDecoder {
     pub fn finish(&mut self) -> Result<Option<&str>, Failure> {
         self.joined = std::mem::take(&mut self.carry);
         if is_blank(&self.joined) { Ok(None) } else { text(&self.joined).map(Some) }
+    }
+
+    /// Bytes kept from reads that are used up: at most one line, so never more than the limit.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.carry.len() + self.joined.len()
+    }
+
+    /// The read is used up but for the beginning of a line. It may be long until the next one:
+    /// only that beginning is kept.
+    fn carry_over(&mut self) -> Result<(), Failure> {
+        let read = std::mem::take(&mut self.read);
+        let begun = read.get(std::mem::take(&mut self.at)..).unwrap_or_default();
+        self.joined = Vec::new();
+        self.check_bound(self.carry.len() + begun.len())?;
+        self.carry.extend_from_slice(begun);
+        Ok(())
     }
 
     fn slice(&self, straddled: bool, range: Range<usize>) -> &[u8] {

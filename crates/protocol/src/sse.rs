@@ -155,16 +155,17 @@ impl SseDecoder {
         lend(&self.joined, &fields).ok()
     }
 
+    /// Bytes kept from reads that are used up: at most one frame, so never more than the limit.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.carry.len() + self.joined.len()
+    }
+
     fn next_unit(&mut self) -> Result<Option<Unit>, Failure> {
         let rest = self.read.get(self.at..).unwrap_or_default();
         let plain = if matches!(self.scan, Scan::Start) { plain_end(rest) } else { None };
         let Some(end) = plain.or_else(|| unit_end(&mut self.scan, rest)) else {
-            self.carry.extend_from_slice(rest);
-            // It may be long until the next read, and the client may hold none of this one.
-            self.read = Bytes::new();
-            self.at = 0;
-            self.check_bound(self.carry.len())?;
-            return Ok(None);
+            return self.carry_over();
         };
         let range = self.at..self.at + end;
         self.at = range.end;
@@ -178,6 +179,17 @@ impl SseDecoder {
         let range = 0..joined.len();
         self.joined = Bytes::from(joined);
         Ok(Some(Unit { straddled: true, range, plain }))
+    }
+
+    /// The read is used up but for the beginning of a unit. It may be long until the next one, and
+    /// the client may hold nothing of what was lent: of both only that beginning is kept.
+    fn carry_over(&mut self) -> Result<Option<Unit>, Failure> {
+        let read = std::mem::take(&mut self.read);
+        let begun = read.get(std::mem::take(&mut self.at)..).unwrap_or_default();
+        self.joined = Bytes::new();
+        self.check_bound(self.carry.len() + begun.len())?;
+        self.carry.extend_from_slice(begun);
+        Ok(None)
     }
 
     fn source_of(&self, unit: &Unit) -> &Bytes {
