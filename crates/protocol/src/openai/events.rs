@@ -42,7 +42,7 @@ impl EventDecoder {
             let before = batch.events.len();
             tell(&frame, batch)?;
             if let Some([Event::Text(text)]) = batch.events.get(before..) {
-                self.template.learn(&frame.data, Some(text));
+                self.template.learn_text(&frame.data, text);
             }
             self.closed = matches!(batch.events.last(), Some(Event::Done | Event::Error(_)));
         }

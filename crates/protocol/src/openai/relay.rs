@@ -1,7 +1,7 @@
 //! An upstream's stream passed on in its own frames to clients of the same dialect.
 //!
-//! Runs of plain frames leave as one slice of the read they came in. Only frames that say
-//! something the gateway must know are parsed.
+//! Runs of plain frames leave as one slice of the read they came in. A frame that differs from an
+//! ordinary one in its text alone is not parsed.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use super::chunks::ChunkWriter;
 use super::errors;
 use super::events::is_whole;
 use super::frame::Said;
-use super::scan::{Scanned, is_ordinary};
+use super::scan::Scanned;
 use super::template::Template;
 use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
@@ -19,9 +19,9 @@ use crate::sse::{self, Frame, Plain, SseDecoder};
 /// Passes on an OpenAI stream frame by frame.
 ///
 /// Taken out: the end mark, errors, and (unless the client asked for it) the frame that only
-/// reports usage. `chunks` counts the frames that may carry a piece of the answer; a first delta
-/// that only names the role is counted too. Of several choices the last to finish is reported: an
-/// answer of which one choice is whole is not.
+/// reports usage. `chunks` counts the frames that carry a piece of the answer, an empty one too.
+/// Of several choices the last to finish is reported: an answer of which one choice is whole is
+/// not.
 #[derive(Debug)]
 pub struct RelayDecoder {
     sse: SseDecoder,
@@ -111,25 +111,13 @@ impl Sorter {
                 out.batch.chunks += 1;
                 out.push(ChunkWriter::new("chatcmpl-relay", &self.fallback_model, 0).text(text));
             }
-            Said::Json(json) if self.is_ordinary(json) => {
+            Said::Json(json) if self.template.fits(json) => {
                 out.batch.chunks += 1;
                 out.pass(frame, json);
             }
             Said::Json(json) => self.sort_scanned(Scanned::of(json)?, frame, json, out),
         }
         Ok(())
-    }
-
-    /// Whether a frame only carries a piece of the answer.
-    fn is_ordinary(&mut self, json: &str) -> bool {
-        if self.template.text_of(json).is_some() {
-            return true;
-        }
-        let ordinary = is_ordinary(json.as_bytes());
-        if ordinary {
-            self.template.learn(json, None);
-        }
-        ordinary
     }
 
     fn sort_scanned(
@@ -139,6 +127,9 @@ impl Sorter {
         json: &str,
         out: &mut Outgoing,
     ) {
+        if scanned.is_ordinary() {
+            self.template.learn(json);
+        }
         if let Some(failure) = scanned.error {
             self.close(Event::Error(failure), out);
             return;

@@ -39,8 +39,7 @@ fn llama_cpp_with_usage() {
     let seen = relayed("llama-usage", false);
     assert_eq!(seen.frames, without("llama-usage", &["[DONE]", "\"choices\":[],"]));
     assert_eq!(seen.events, notices);
-    // Six tokens and the role.
-    assert_eq!(seen.chunks, 7);
+    assert_eq!(seen.chunks, 6);
 }
 
 #[test]

@@ -75,6 +75,34 @@ fn frames_that_are_not_plain_come_out_plain() {
     }
 }
 
+/// Behind a frame of which the relay knows the like, and alone.
+#[test]
+fn what_looks_like_a_token_is_understood_before_it_is_passed_on() {
+    let json = TOKEN.trim_end().strip_prefix("data: ").unwrap();
+    let error = r#"],"\u0065rror":{"message":"no"}}"#;
+    for (odd, event) in [
+        (json.replace("null", r#"null,"finish\u005freason":"stop"#), None),
+        (json.replace("]}", r#"],"\u0075sage":{"prompt_tokens":1}}"#), Some("Usage")),
+        (json.replace("]}", error), Some("no")),
+        (json.replace(r#""x""#, r#""x"y"#), None),
+        (json.replace(r#""x""#, "\"a\tb\""), None),
+        (json.replace("[{", "[[{"), None),
+        (json.replace("null", "nulL"), None),
+    ] {
+        for before in ["", TOKEN] {
+            let stream = format!("{before}data: {odd}\n\n");
+            let relayed = run_whole(RelayDecoder::new(ROOM, true, "m"), stream.as_bytes());
+            let told = format!("{:?}", relayed.events);
+            assert!(told.contains(event.unwrap_or("UpstreamProtocol")), "{odd} {told}");
+            assert_eq!(
+                (relayed.events.len(), relayed.chunks > 0),
+                (1, before == TOKEN || event == Some("Usage")),
+                "{odd}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_encoder_ends_as_the_stream_did() {
     let relay = |end| {
