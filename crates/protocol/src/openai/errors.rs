@@ -146,6 +146,8 @@ fn text_of(value: &RawValue) -> Option<String> {
 /// Fit for a log line and a client: one line, of bounded length.
 fn bounded(text: &str) -> String {
     let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
-    let printable = text.trim().chars().map(blank).filter(|c| !c.is_control());
-    printable.take(MESSAGE_CHARS).collect()
+    let printable = text.chars().map(blank).filter(|c| !c.is_control());
+    // Behind what is left out there may be blanks again.
+    let line: String = printable.skip_while(|c| *c == ' ').take(MESSAGE_CHARS).collect();
+    line.trim_end().to_owned()
 }
