@@ -141,7 +141,7 @@ impl Faults {
     ) -> Option<f64> {
         let allowed = format!("a number from {} to {}", range.start(), range.end());
         let number: f64 = self.read(field, value, &allowed)?;
-        self.only_if(number.is_finite() && range.contains(&number), field, &allowed)?;
+        self.only_if(range.contains(&number), field, &allowed)?;
         Some(number)
     }
 
