@@ -28,12 +28,12 @@ fn call(id: usize, name: usize, arguments: usize) -> Event {
 fn every_byte_of_a_whole_answer_counts() {
     assert_eq!(held(&[]), [0, 0]);
     assert_eq!(held(&[text("four"), text("four"), Event::Reasoning("é".to_owned())]), [10, 10]);
-    let [least, _] = held(&[call(1, 1, 1)]);
-    for grown in [call(1001, 1, 1), call(1, 1001, 1), call(1, 1, 1001)] {
+    let [least, _] = held(&[call(2, 3, 5)]);
+    for grown in [call(1002, 3, 5), call(2, 1003, 5), call(2, 3, 1005)] {
         assert_eq!(held(&[grown]), [least + 1000; 2]);
     }
     let next = ToolCallDelta { arguments: "x".repeat(1000), ..ToolCallDelta::default() };
-    assert_eq!(held(&[call(1, 1, 1), Event::ToolCall(next)]), [least + 1000; 2]);
+    assert_eq!(held(&[call(2, 3, 5), Event::ToolCall(next)]), [least + 1000; 2]);
 }
 
 #[test]

@@ -20,6 +20,8 @@ fn the_gateways_own_dialect_tells_reasoning_and_calls() {
         call(0, Some("a"), Some("get"), "{\"x\""),
         // Some servers repeat the id and the name on every fragment.
         call(0, Some("a"), Some("get"), ":1}"),
+        // Others send an empty fragment ahead.
+        call(1, Some(""), None, ""),
         call(1, Some("b"), Some("put"), "{}"),
     ];
     let end = completed(Some(FinishReason::ToolCalls), Some(usage(3, 4)));
