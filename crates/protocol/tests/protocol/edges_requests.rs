@@ -1,7 +1,7 @@
 //! Requests at the edge of what is allowed, and what is said of keys that a client made up.
 
 use tidegate_protocol::native::{self, Limits};
-use tidegate_protocol::{Failure, openai};
+use tidegate_protocol::{Failure, Message, openai};
 
 const LIMITS: Limits = Limits {
     max_content_chars: 10,
@@ -57,7 +57,8 @@ fn as_many_messages_as_allowed_and_one_more() {
         let messages = vec![r#"{"role":"user","content":"0123456789"}"#; count].join(",");
         native::decode_request(format!("{{\"messages\":[{messages}]}}").as_bytes(), &LIMITS)
     };
-    assert_eq!(with(3).unwrap().messages.len(), 3);
+    let said = Message { content: "0123456789".to_owned(), ..Message::default() };
+    assert_eq!(with(3).unwrap().messages, vec![said; 3]);
     let failure = with(4).unwrap_err();
     assert_eq!(failure.message, "messages: must hold at most 3 messages, not 4");
 }
