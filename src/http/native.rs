@@ -1,13 +1,18 @@
 //! The gateway's own dialect: server-sent events through actix-web-lab, and plain JSON.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use actix_web::HttpResponse;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::HeaderName;
 use actix_web_lab::sse::{Data, Event, Sse};
+use bytes::Bytes;
 use bytestring::ByteString;
 use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
-use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload, StreamId};
+use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload, StreamId, sse};
 
 use super::dialect::{AnswerContext, Dialect, only_the_end};
 use super::event_stream::{Live, LiveAnswer};
@@ -58,8 +63,33 @@ impl Dialect for Native {
             .content_type("text/event-stream")
             .insert_header(("cache-control", "no-cache"))
             .insert_header((ACCEL_BUFFERING, "no"))
-            .body(Sse::from_infallible_stream(events))
+            .body(Events(Sse::from_infallible_stream(events)))
     }
+}
+
+/// Events as they are written, but for comments. To actix-web-lab the blank line that ends an event
+/// ends a comment too; fetch-event-source takes every blank line for an event, and pages fail on
+/// one without data.
+struct Events<B>(B);
+
+impl<B: MessageBody + Unpin> MessageBody for Events<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.0.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, B::Error>>> {
+        let next = std::task::ready!(Pin::new(&mut self.0).poll_next(cx));
+        Poll::Ready(next.map(|written| written.map(without_blank_comments)))
+    }
+}
+
+fn without_blank_comments(written: Bytes) -> Bytes {
+    if written.starts_with(b":") { Bytes::from_static(sse::KEEP_ALIVE) } else { written }
 }
 
 /// Made one by one as they are written: a client that does not read holds frames, not events.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::client::{native, native_whole};
 use crate::gateway::{TestGateway, ollama_model, openai_model};
-use crate::upstream::{Step, Upstream, ollama_answer, openai_answer, openai_end, sse_head};
+use crate::upstream::{Gate, Step, Upstream, ollama_answer, openai_answer, openai_end, sse_head};
 
 const TOKENS: [&str; 4] = ["Hel", "lo ", "wörld", "\n\"quoted\""];
 
@@ -168,5 +168,25 @@ async fn the_builtin_model_serves_and_says_what_it_is() {
     assert!(models["models"][0]["note"].as_str().unwrap().contains("not an LLM"));
     let failed = gateway.client.post("/api/chat", &native("/fail now")).await;
     assert_eq!(failed.events().last().unwrap().name.as_deref(), Some("error"));
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn an_idle_stream_is_kept_alive_by_what_no_parser_takes_for_an_event() {
+    let gate = Gate::new();
+    let upstream = Upstream::gated(&gate).await;
+    let gateway =
+        TestGateway::start_with_server("heartbeat_seconds = 0.1", &openai_model(&upstream, ""))
+            .await;
+    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
+    live.read_until(": k").await;
+    gate.open();
+    let answer = live.whole().await;
+    let body = answer.text();
+    assert!(
+        !body.contains(": k\n\n"),
+        "fetch-event-source takes a blank line for an event: {body}"
+    );
+    assert_eq!(answer.native_text(), "one two");
     gateway.inner.shutdown().await;
 }
