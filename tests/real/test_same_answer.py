@@ -14,12 +14,11 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 import answers
+import nodejs
 from answers import Answer
 from browser import Browser, PageServer
 from processes import HERE, LLAMA_MODEL, Gateway, Llama
 from prompts import SHORT, STREAMED, native, openai
-
-NODE_PACKAGES = pathlib.Path(os.environ["REAL_PARTS"], "node")
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +88,8 @@ def test_openai_python_async(gateway: Gateway, expected: Answer):
     assert gateway.outcomes() == {"completed": 2}
 
 
-def node() -> str:
-    found = shutil.which("node")
-    if not found or not NODE_PACKAGES.exists():
-        pytest.skip("not run: there is no Node.js with npm")
-    version = subprocess.check_output([found, "--version"], text=True, timeout=30)
-    if int(version.lstrip("v").split(".")[0]) < 20:
-        pytest.skip(f"not run: the SDK wants Node.js 20, this is {version.strip()}")
-    return found
-
-
 def test_openai_node(gateway: Gateway, expected: Answer):
-    # Packages are looked for from the script's place upwards.
-    script = shutil.copy(HERE / "openai_sdk.mjs", NODE_PACKAGES)
-    ask = [node(), script, f"{gateway.url}/v1", json.dumps(openai())]
+    ask = nodejs.command(HERE / "openai_sdk.mjs", f"{gateway.url}/v1", json.dumps(openai()))
     done = subprocess.run(ask, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     got = json.loads(done.stdout)
