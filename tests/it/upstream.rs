@@ -23,6 +23,8 @@ pub enum Step {
     Chunk(Vec<u8>),
     /// Ends a chunked body properly.
     EndOfBody,
+    /// Lets others have their turn: what is written next may well be another read.
+    Yield,
     /// Waits until the test opens the gate.
     Gate(Gate),
     /// Says nothing more until the peer closes.
@@ -249,6 +251,10 @@ async fn play(socket: &mut TcpStream, steps: Vec<Step>) -> bool {
             Step::Raw(bytes) => socket.write_all(&bytes).await.is_ok(),
             Step::Chunk(bytes) => socket.write_all(&chunk(&bytes)).await.is_ok(),
             Step::EndOfBody => socket.write_all(b"0\r\n\r\n").await.is_ok(),
+            Step::Yield => {
+                tokio::task::yield_now().await;
+                true
+            }
             Step::Gate(gate) => unless_closed(socket, gate.pass()).await,
             Step::Interrupted => matches!(socket.peek(&mut [0]).await, Ok(1)),
             Step::Silence => unless_closed(socket, std::future::pending()).await,
@@ -261,8 +267,6 @@ async fn play(socket: &mut TcpStream, steps: Vec<Step>) -> bool {
         if !went_well {
             return false;
         }
-        // Others' turn: what is written next may well be another read.
-        tokio::task::yield_now().await;
     }
     true
 }

@@ -104,7 +104,7 @@ impl Plan {
         let mut steps = Vec::new();
         for end in ends {
             if end > begin {
-                steps.push(Step::Raw(raw[begin..end].to_vec()));
+                steps.extend([Step::Raw(raw[begin..end].to_vec()), Step::Yield]);
                 begin = end;
             }
         }
