@@ -73,7 +73,7 @@ impl HttpClient {
     }
 
     /// As [`new`](Self::new); `trust` may change whose certificates are trusted.
-    fn trusting(models: &[Model], trust: impl FnOnce(Connector) -> Connector) -> Self {
+    pub(super) fn trusting(models: &[Model], trust: impl FnOnce(Connector) -> Connector) -> Self {
         let plain = UpstreamConnector::new(models);
         let upstream = UpstreamConnector::new(models);
         let (hosts, longest) = (upstream.hosts.clone(), upstream.longest);
@@ -230,77 +230,4 @@ async fn accept(reply: Reply) -> Result<Reply, Refused> {
     let body = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
     Err(Refused::by_status(openai::decode_error(status.as_u16(), &body), &headers))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use actix_rt::net::TcpListener;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio_rustls::TlsAcceptor;
-
-    use super::*;
-    use crate::provider::Again;
-
-    /// Serves TLS; answers the first request on each connection and hangs up on the second.
-    async fn forgetful_upstream() -> (String, rustls::RootCertStore) {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = made.signing_key.serialize_der().try_into().unwrap();
-        let config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        actix_rt::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let Ok(mut socket) = acceptor.accept(socket).await else { continue };
-                let mut request = [0; 4096];
-                assert!(socket.read(&mut request).await.unwrap() > 0);
-                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                socket.write_all(answer).await.unwrap();
-                let _ = socket.read(&mut request).await;
-            }
-        });
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        (url, roots)
-    }
-
-    /// Over TLS the pool is awc's, which does not say what it did.
-    #[actix_web::test]
-    async fn a_closed_connection_is_told_from_a_new_one_over_tls_too() {
-        let (url, roots) = forgetful_upstream().await;
-        let model = Model { base_url: url, ..Model::builtin() };
-        let mut config =
-            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let config = Arc::new(config);
-        let client = HttpClient::trusting(std::slice::from_ref(&model), |connector| {
-            connector.rustls_0_23(config)
-        });
-        let target = Target::new(client, &model, "/chat");
-        let ask = || target.chat(StreamId::new(0, 1), Bytes::from_static(b"{}"), Pool::Use);
-
-        let first = ask().await.map_err(|refused| refused.failure).unwrap();
-        assert_eq!(collect(first.body, 100).await.unwrap(), "ok");
-        let second = ask().await.map(|_| ()).unwrap_err();
-        assert_eq!(second.again, Again::OnNewConnection);
-        let third = ask().await.map_err(|refused| refused.failure).unwrap();
-        assert_eq!(collect(third.body, 100).await.unwrap(), "ok");
-    }
-
-    #[actix_web::test]
-    async fn a_certificate_that_is_not_trusted_is_no_reason_to_ask_again() {
-        let (url, _) = forgetful_upstream().await;
-        let model = Model { base_url: url, ..Model::builtin() };
-        let target = Target::new(HttpClient::new(std::slice::from_ref(&model)), &model, "/chat");
-        let asked = target.chat(StreamId::new(0, 1), Bytes::new(), Pool::Use).await;
-        let refused = asked.map(|_| ()).unwrap_err();
-        assert_eq!(refused.failure.kind, ErrorKind::UpstreamUnreachable);
-        assert_eq!(refused.again, Again::Never);
-    }
 }

@@ -22,6 +22,8 @@ mod openai;
 mod plain;
 mod refused;
 mod retry_after;
+#[cfg(test)]
+mod tls_tests;
 mod vllm;
 
 use std::rc::Rc;
