@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
+use tidegate_protocol::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -97,12 +98,14 @@ impl Bench {
         }
     }
 
-    /// The outcomes that the gateway counted.
-    pub async fn count_outcomes(&self, report: &mut Report) {
-        for outcome in tidegate_protocol::Outcome::ALL {
+    /// The streams and outcomes that the gateway counted.
+    pub async fn count(&self, report: &mut Report) {
+        for outcome in Outcome::ALL {
             let count = self.gateway.outcomes(outcome.as_str()).await;
             report.outcomes.insert(outcome.as_str(), count);
         }
+        let metrics = self.gateway.client.get("/metrics").await.text();
+        report.started = sum(&metrics, "ai_gateway_streams_started_total ");
     }
 
     pub async fn shutdown(self) {

@@ -70,7 +70,7 @@ async fn every_fault_everywhere_has_one_honest_end() {
     results.extend(slow);
 
     let mut report = tally(bench.trials(), &results);
-    bench.count_outcomes(&mut report).await;
+    bench.count(&mut report).await;
     let (ids, leaks) = bench.leaks().await;
     report.leaks = leaks;
     attribute(&mut report, bench.trials(), &results, &ids);
@@ -87,6 +87,7 @@ async fn every_fault_everywhere_has_one_honest_end() {
     assert_eq!((report.silent_truncations(), report.double_terminals()), (0, 0));
     assert_eq!(report.leaks, report::Leaks::default());
     assert_eq!(report.outcomes, expected_outcomes(bench.trials()));
+    assert_eq!(report.started, report.trials());
     assert!(report.positions() >= MIN_POSITIONS, "{} fault positions", report.positions());
     let strayed = bench.upstream.chats().into_iter().find(|seen| seen.path == heads::ELSEWHERE);
     assert!(strayed.is_none(), "a redirect was followed: {strayed:?}");

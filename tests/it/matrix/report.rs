@@ -32,6 +32,7 @@ pub struct Leaks {
 #[derive(Default)]
 pub struct Report {
     pub rows: BTreeMap<(&'static str, &'static str), Row>,
+    pub started: usize,
     pub outcomes: BTreeMap<&'static str, u64>,
     pub leaks: Leaks,
 }
@@ -79,10 +80,10 @@ impl Report {
             text,
             "\n{} trials, {} of them with a fault: **{truncations} silent truncations, {doubles} double \
              terminals**; left behind: {streams} streams, {permits} permits, {upstream_requests} requests at \
-             an upstream, {sockets} sockets. Outcomes by the gateway's own metrics: {}; together the number \
-             of requests.\n",
+             an upstream, {sockets} sockets. By the gateway's own metrics {} streams were started, and ended as {}.\n",
             self.trials(),
             self.positions(),
+            self.started,
             outcomes.join(", "),
         )
         .unwrap();
