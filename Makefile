@@ -1,4 +1,4 @@
-.PHONY: run test lint bench bench-codecs soak
+.PHONY: run test lint fuzz bench bench-codecs soak
 
 run:
 	cargo run --release --locked
@@ -15,6 +15,9 @@ lint:
 	else \
 		echo "lint: cargo-deny is not installed: licences, bans and sources are not checked"; \
 	fi
+
+fuzz:
+	fuzz/run.sh
 
 bench:
 	benches/run.sh

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod chunks;
+mod corpora;
 mod decoders;
 mod edges_held;
 mod edges_requests;
@@ -9,10 +10,13 @@ mod edges_streams;
 mod edges_whole;
 mod edges_words;
 mod errors;
+mod every_cut;
 mod golden;
 mod native;
 mod ndjson;
 mod ollama;
+#[path = "../../../../fuzz/src/lib.rs"]
+mod properties;
 mod relay;
 mod requests;
 mod splits;
