@@ -25,7 +25,14 @@ pub fn check(data: &[u8]) {
     let relayed = at_every_split(&input, || relay(input.flag(1)));
     written::check_frames(&relayed.frames);
     assert!(relayed.pieces().next().is_none(), "{relayed:?}");
-    let kept = if input.flag(1) { relayed } else { run(relay(true), &input.whole()) };
+    let kept = if input.flag(1) {
+        relayed
+    } else {
+        let kept = run(relay(true), &input.whole());
+        assert_eq!(kept.events, relayed.events, "what the gateway learns");
+        assert_eq!(without_usage(&kept), without_usage(&relayed), "only usage is taken out");
+        kept
+    };
     frame_by_frame(&input, &direct);
     written::check(&direct);
     // Several choices are passed on, and only the first is translated.
@@ -81,6 +88,13 @@ fn frame_by_frame(input: &Input<'_>, direct: &Seen) {
     // The stream may break the wire format behind them, or have a last frame without its end.
     assert!(rest.is_empty() || direct.is_malformed() || stream.tail.is_some(), "{rest:?}");
     assert!(direct.chunks >= alone.chunks, "chunks");
+}
+
+/// What a client reads of a relayed answer, but for the counts of tokens.
+fn without_usage(relayed: &Seen) -> Vec<Event> {
+    let mut read = run(EventDecoder::new(usize::MAX), &[relayed.frames.clone().into()]);
+    read.events.retain(|event| !matches!(event, Event::Usage(_)));
+    read.events
 }
 
 /// Whether the relay learns what a translation says, and a client of it reads the same answer.
