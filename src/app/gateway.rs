@@ -20,8 +20,9 @@ use crate::registry::{Directory, Drain};
 
 /// How often a shutdown looks whether the last stream has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
-/// How long streams may take to say their last event once they are told to.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long streams may take to say their last event once they are told to. It takes milliseconds,
+/// but on a machine that is out of breath.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a gateway could not start.
 #[derive(Debug, thiserror::Error)]

@@ -167,6 +167,8 @@ async fn clients_that_do_not_read_do_not_hold_up_the_end() {
     let (code, log) = gateway.terminate().await;
     let ended = begun.elapsed();
     println!("clients that do not read: ended after {ended:.2?}, {GRACE:?} grace");
-    assert_eq!((code, outcomes(&log, "drained")), (Some(0), streams.len()));
+    // Not by the access lines: the process may be gone before the last of them.
+    let told = log.iter().filter(|line| line.contains("stream ended") && line.contains("DRAINED"));
+    assert_eq!((code, told.count()), (Some(0), streams.len()));
     assert!(ended >= GRACE && ended < GRACE + SLACK, "{ended:?}");
 }
