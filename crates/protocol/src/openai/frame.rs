@@ -7,6 +7,9 @@ use super::errors;
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
 
+/// A form feed is none of them, and a client's parser would stumble over it.
+const JSON_BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// The kinds of data a frame can hold.
 pub(super) enum Said<'a> {
     Nothing,
@@ -21,10 +24,10 @@ impl<'a> Said<'a> {
     /// # Errors
     /// [`ErrorKind::UpstreamProtocol`] for JSON that is no object.
     pub fn of(data: &'a str) -> Result<Self, Failure> {
-        let trimmed = data.trim_ascii();
+        let trimmed = data.trim_matches(JSON_BLANKS);
         if data.is_empty() {
             Ok(Self::Nothing)
-        } else if trimmed == "[DONE]" {
+        } else if data.trim_ascii() == "[DONE]" {
             Ok(Self::EndMark)
         } else if trimmed.starts_with('{') {
             Ok(Self::Json(trimmed))

@@ -23,7 +23,7 @@ fn failure(seen: &Seen) -> &Failure {
 
 #[test]
 fn json_that_is_none_is_one_clear_failure() {
-    for data in ["{\"choices\":", "{}}", "{\"choices\":7}", "[1]", "{'a':1}"] {
+    for data in ["{\"choices\":", "{}}", "{\"choices\":7}", "[1]", "{'a':1}", "{}\u{c}"] {
         let stream = format!("data: {data}\n\ndata: {{\"choices\":[}}\n\n");
         for seen in [events(&stream), relay(&stream)] {
             assert_eq!(failure(&seen).kind, ErrorKind::UpstreamProtocol, "{data}");
