@@ -84,6 +84,10 @@ class Process(Server):
         assert self._child.poll() is None, f"ended too soon:\n{self.log()}"
         return self.answers(path)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
@@ -157,7 +161,7 @@ class Gateway(Process):
 
     def connections_to(self, server: Server) -> set[str]:
         """The open connections from here to there, as the kernel names them."""
-        process = pathlib.Path(f"/proc/{self._child.pid}")
+        process = pathlib.Path(f"/proc/{self.pid}")
         ours = set()
         for file in (process / "fd").iterdir():
             # One may be closed while they are listed.

@@ -8,7 +8,8 @@
 #   NGINX_BIN=PATH, HAPROXY_BIN=PATH
 #                         proxies for the checks of framing; default: those that are installed
 #   REAL_CHECKS_SECONDS   the time limit of it all; default: 900
-# Node.js (20 or later, with npm) and Chromium are used when they are on the PATH.
+# Node.js (20 or later, with npm) and Chromium are used when they are on the PATH. Clients that vanish
+# are tried as root where there is `ip`, in network namespaces that are gone afterwards.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
