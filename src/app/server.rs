@@ -28,6 +28,10 @@ use crate::telemetry::logging::RequestSpan;
 
 /// Connections waiting to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+/// What the kernel may hold of a response beyond what is on its way. Without a bound it is what
+/// `net.ipv4.tcp_wmem` allows, 4 MiB mostly, for each client that does not read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 64 * 1024;
 /// How long responses may take to reach their clients once every stream has ended.
 const FLUSH_SECONDS: u64 = 1;
 const METRICS_WORKERS: usize = 1;
@@ -38,7 +42,8 @@ const NAME: &str = "gateway";
 ///
 /// A client that takes no bytes, or does not even acknowledge them, is dropped by the kernel
 /// after `write_timeout` (`TCP_USER_TIMEOUT`); one that vanished while nothing was being written
-/// is found by keep-alive probes. Accepted connections inherit both (tcp(7)).
+/// is found by keep-alive probes. What waits for a client in the kernel is bounded
+/// (`TCP_NOTSENT_LOWAT`). Accepted connections inherit all of it (tcp(7)).
 ///
 /// # Errors
 /// When the address cannot be bound.
@@ -52,7 +57,10 @@ pub fn bind(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListe
         .with_interval(seconds(write_timeout / 6));
     socket.set_tcp_keepalive(&probes)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(write_timeout))?;
+    {
+        socket.set_tcp_user_timeout(Some(write_timeout))?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

@@ -14,6 +14,7 @@ HEAD = (
 )
 MODELS = json.dumps({"object": "list", "data": [{"id": "flow", "object": "model"}]}).encode()
 FLOOD_BYTES = 100_000_000
+SEND_BUFFER = 32_768
 # An answer ends of itself after so many tokens.
 MAX_TOKENS = 100_000
 
@@ -81,6 +82,8 @@ class Flow(Server):
                 peer, _ = self._listener.accept()
             except OSError:
                 return
+            # What is counted as sent should not wait here.
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             threading.Thread(target=self._serve, args=[peer], daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
