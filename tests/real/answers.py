@@ -73,7 +73,7 @@ def of_native_events(events: list[Event], request_id: str, model: str) -> Answer
     """The events of a finished stream: chunks, none empty, and one `done` with the numbers."""
     assert [event.id for event in events] == numbered(request_id, len(events))
     *chunks, done = events
-    assert {event.name for event in chunks} == {"chat.completion.chunk"}
+    assert {event.name for event in chunks} == {"chat.completion.chunk"}, events
     assert done.name == "chat.completion.done"
     for event in events:
         assert event.data["model"] == model and event.data["done"] is (event is done)

@@ -26,11 +26,16 @@ def mortal_llama(tmp_path: pathlib.Path) -> Iterator[Llama]:
 
 
 @pytest.fixture(scope="session")
-def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
+def ollama_command() -> str:
     command = os.environ.get("OLLAMA_CMD")
     if not command:
         pytest.skip("not run: OLLAMA_CMD is not set")
-    server = Ollama(command, tmp_path_factory.mktemp("ollama"))
+    return command
+
+
+@pytest.fixture(scope="session")
+def ollama(ollama_command: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ollama]:
+    server = Ollama(ollama_command, tmp_path_factory.mktemp("ollama"))
     yield server
     server.stop()
 

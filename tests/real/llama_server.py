@@ -29,6 +29,8 @@ def parameters(model: str, port: int, alias: str) -> xllamacpp.CommonParams:
     # cache the answer at temperature 0 is the same each time.
     wanted.cache_prompt = False
     wanted.cache_ram_mib = 0
+    # Comments on a stream that waits for the prompt to be read; the default is 30 s.
+    wanted.sse_ping_interval = 1
     wanted.use_jinja = True
     wanted.warmup = False
     wanted.ui = False

@@ -91,6 +91,18 @@ class Process(Server):
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
+    def children(self) -> set[int]:
+        """The processes that it has started, and that have not ended."""
+        found = set()
+        for file in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            # One may end while they are listed.
+            with contextlib.suppress(OSError):
+                # Behind the name, which may hold anything, come the state and the parent.
+                state, parent, *_ = file.read_text().rpartition(")")[2].split()
+                if int(parent) == self._child.pid and state != "Z":
+                    found.add(int(file.parent.name))
+        return found
+
     def signal(self, number: signal.Signals) -> None:
         self._child.send_signal(number)
 
@@ -117,8 +129,8 @@ class Process(Server):
 class Llama(Process):
     """A llama.cpp server."""
 
-    def __init__(self, folder: pathlib.Path):
-        port = free_port()
+    def __init__(self, folder: pathlib.Path, port: int | None = None):
+        port = port or free_port()
         program = str(HERE / "llama_server.py")
         command = [sys.executable, program, os.environ["REAL_MODEL"], str(port), LLAMA_MODEL]
         super().__init__(command, port, "/health", folder)
@@ -134,12 +146,19 @@ class Llama(Process):
 
 
 class Ollama(Process):
-    """An Ollama."""
+    """An Ollama; takes environment variables."""
 
-    def __init__(self, command: str, folder: pathlib.Path):
+    def __init__(self, command: str, folder: pathlib.Path, **environment: str):
         port = free_port()
-        environment = clean_environment(OLLAMA_HOST=f"127.0.0.1:{port}")
+        environment = clean_environment(OLLAMA_HOST=f"127.0.0.1:{port}", **environment)
         super().__init__([command, "serve"], port, "/api/version", folder, environment)
+
+
+    def kill_runner(self) -> None:
+        """Ends the process that runs the model, and not the server."""
+        (runner,) = self.children()
+        os.kill(runner, signal.SIGKILL)
+        wait_until("the runner to be gone", lambda: runner not in self.children())
 
 
 class Gateway(Process):

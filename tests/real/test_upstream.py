@@ -1,19 +1,24 @@
-"""The upstream as it really is: it closes idle connections, refuses, is killed."""
+"""The upstream as it really is: it closes idle connections, refuses, is slow, is killed."""
 
+import contextlib
+import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import openai as sdk
 import pytest
 
 import answers
+import wire
 from processes import LLAMA_MODEL, Gateway, Llama, wait_until
-from prompts import LONG, LONG_TOKENS, STREAMED, native, openai
+from prompts import LONG, LONG_TOKENS, SHORT, STREAMED, native, openai
 
 # llama.cpp closes a connection that has been idle for five seconds.
 LONGER_THAN_KEPT_ALIVE = 6.0
 # More than the context of a slot.
 TOO_MUCH = "a b c d e " * 900
+# Takes the model some seconds to read.
+SLOW_TO_READ = SHORT + " The river is long and wide and slow." * 50
 QUICK_PROBES = "[health]\ninterval_seconds = 1\n"
 
 
@@ -21,6 +26,22 @@ QUICK_PROBES = "[health]\ninterval_seconds = 1\n"
 def client(gateway: Gateway):
     with sdk.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as client:
         yield client
+
+
+def serves(gateway: Gateway) -> None:
+    """Both dialects get a whole answer."""
+    reply = gateway.post("/api/chat", native("Hi.", tokens=2))
+    assert answers.of_native_reply(reply, LLAMA_MODEL).completion_tokens == 2
+    reply = gateway.post("/v1/chat/completions", openai("Hi.", tokens=2, **STREAMED))
+    assert answers.of_openai_reply(reply).completion_tokens == 2
+
+
+@contextlib.contextmanager
+def started_again(killed: Llama, folder: pathlib.Path) -> Iterator[Llama]:
+    """The same server, in a process of its own, on the same port."""
+    server = Llama(folder, killed.port)
+    yield server
+    server.stop()
 
 
 def test_models(client: sdk.OpenAI, gateway: Gateway):
@@ -56,6 +77,8 @@ def test_context_overflow(client: sdk.OpenAI, gateway: Gateway):
         assert error["error"] == "UPSTREAM_REJECTED" and "context" in error["message"]
     assert gateway.outcomes() == {"upstream_error": 4}
     gateway.wait_until_idle()
+    serves(gateway)
+    assert gateway.outcomes() == {"upstream_error": 4, "completed": 2}
 
 
 def test_stale_connection(llama: Llama, before: Callable[..., Gateway]):
@@ -81,7 +104,43 @@ def test_many_requests_on_one_connection(llama: Llama, before: Callable[..., Gat
     assert gateway.outcomes() == {"completed": 1, "upstream_error": 120}
 
 
-def test_killed_in_mid_stream(mortal_llama: Llama, before: Callable[..., Gateway]):
+def test_started_again_between_requests(
+    mortal_llama: Llama, before: Callable[..., Gateway], tmp_path: pathlib.Path
+):
+    """The connections that were kept are of no use any more, and cost nobody an answer."""
+    gateway = before(mortal_llama, WORKERS="1")
+    serves(gateway)
+    mortal_llama.kill()
+    with started_again(mortal_llama, tmp_path):
+        serves(gateway)
+    assert gateway.outcomes() == {"completed": 4}
+
+
+def test_comments_during_a_long_prompt(llama: Llama, before: Callable[..., Gateway]):
+    """Those of llama.cpp are not passed on, and the gateway has its own: no reader minds."""
+    direct = llama.post("/v1/chat/completions", openai(SLOW_TO_READ, 4, stream=True))
+    assert direct.piece().startswith(b":"), "a comment comes first of all"
+    direct.close()
+    wait_until("an idle llama.cpp", llama.is_idle)
+
+    gateway = before(llama, "[server]\nheartbeat_seconds = 0.2\n")
+    reply = gateway.post("/api/chat", native(SLOW_TO_READ, 4))
+    body = reply.read()
+    comments = [line for line in body.split(b"\n") if line.startswith(b":")]
+    assert len(comments) > 2 and set(comments) == {b": k"}
+    assert b": k\n\n" not in body, "to some readers a blank line ends an event"
+    events = list(filter(None, map(wire.parse_event, body.split(b"\n\n"))))
+    answer = answers.of_native_events(events, reply.request_id, LLAMA_MODEL)
+    assert answer.completion_tokens == 4
+    with sdk.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0) as client:
+        chunks = client.chat.completions.create(**openai(SLOW_TO_READ, 4, **STREAMED))
+        assert answers.of_openai_chunks(chunk.model_dump() for chunk in chunks) == answer
+    assert gateway.outcomes() == {"completed": 2}
+
+
+def test_killed_in_mid_stream(
+    mortal_llama: Llama, before: Callable[..., Gateway], tmp_path: pathlib.Path
+):
     gateway = before(mortal_llama, QUICK_PROBES)
     native_reply = gateway.post("/api/chat", native(LONG, LONG_TOKENS))
     native_events = native_reply.events()
@@ -110,6 +169,10 @@ def test_killed_in_mid_stream(mortal_llama: Llama, before: Callable[..., Gateway
     assert model["status"] == "unreachable" and model["reason"]
     refused = gateway.post("/api/chat", native())
     assert refused.status == 502 and refused.json()["error"] == "UPSTREAM_UNREACHABLE"
+    with started_again(mortal_llama, tmp_path):
+        gateway.wait_until_ready()
+        serves(gateway)
+    assert gateway.outcomes()["completed"] == 2
 
 
 def test_killed_before_an_answer_in_one_piece(mortal_llama: Llama, before: Callable[..., Gateway]):

@@ -35,13 +35,17 @@ class Reply:
         """The rest of the body. A body that is cut raises `http.client.IncompleteRead`."""
         return self._response.read()
 
+    def piece(self) -> bytes:
+        """What comes next of the body, as soon as it has arrived."""
+        return self._response.read1()
+
     def json(self) -> dict:
         return json.loads(self.read())
 
     def events(self) -> Iterator[Event]:
         """Each event as soon as it has arrived; a body that is cut raises."""
         waiting = b""
-        while piece := self._response.read1():
+        while piece := self.piece():
             *blocks, waiting = (waiting + piece).split(b"\n\n")
             yield from filter(None, map(parse_event, blocks))
         assert waiting == b"", f"the stream ends within an event: {waiting!r}"
