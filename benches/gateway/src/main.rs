@@ -13,6 +13,7 @@ mod client;
 mod load;
 mod machine;
 mod mishap;
+mod pulse;
 mod report;
 mod response;
 mod results;

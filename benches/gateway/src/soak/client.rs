@@ -12,12 +12,13 @@ use super::random::Random;
 use super::reading::{End, Reading};
 use super::tally::{Seen, Tally};
 use crate::client::{Connection, READ};
+use crate::pulse::Pulse;
 use crate::script::post;
 use crate::upstream::misbehave::content;
 use crate::upstream::{self};
 
 /// Longer than every time limit of the gateway.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// The longest a client thinks before it asks again, in milliseconds.
 const THINKS: u64 = 1_200;
 /// What a slow reader takes at a time, and how long it waits after it.
@@ -33,6 +34,8 @@ pub struct Crowd {
     pub seed: u64,
     pub until: Instant,
     pub upstream: Arc<upstream::Seen>,
+    /// Of the thread in which the clients run.
+    pub pulse: Pulse,
     pub next_id: RefCell<u64>,
     pub tally: RefCell<Tally>,
 }
@@ -50,7 +53,8 @@ impl Crowd {
             let thinks = Random::of(!self.seed, id).between(0, THINKS);
             sleep(Duration::from_millis(thinks)).await;
             let case = Case::of(self.seed, id);
-            let mut exchange = Exchange { crowd: self, case, reading: Reading::new(&case) };
+            let mut exchange =
+                Exchange { crowd: self, case, reading: Reading::new(&case), missed: self.missed() };
             let seen = match timeout(PATIENCE, exchange.run(&mut idle)).await {
                 Ok(seen) => seen,
                 Err(_) => Err(format!("no end in {PATIENCE:?}")),
@@ -60,10 +64,18 @@ impl Crowd {
     }
 }
 
+impl Crowd {
+    /// How often the clients or the upstream stood still.
+    pub fn missed(&self) -> [u64; 2] {
+        [self.pulse.missed(), self.upstream.pulse.missed()]
+    }
+}
+
 struct Exchange<'a> {
     crowd: &'a Crowd,
     case: Case,
     reading: Reading,
+    missed: [u64; 2],
 }
 
 impl Exchange<'_> {
@@ -80,6 +92,9 @@ impl Exchange<'_> {
         connection.ask(&self.request()).await.map_err(|error| format!("asking: {error}"))?;
         if self.case.manner.leaves() {
             self.read_until_due(&connection).await?;
+            if self.is_disturbed() {
+                return Ok(Seen::Unsure);
+            }
             if self.case.manner == Manner::LeavesByRst {
                 connection.reset().map_err(|error| error.to_string())?;
             }
@@ -144,6 +159,9 @@ impl Exchange<'_> {
             }
         }
         while self.reading.tokens() < self.case.after {
+            if self.reading.is_done() && self.is_disturbed() {
+                return Ok(());
+            }
             self.read_some(connection).await?;
         }
         Ok(())
@@ -167,8 +185,17 @@ impl Exchange<'_> {
         asked.await.map_err(|fault| fault.to_string())?;
         match reading.status() {
             Some(200) => Ok(()),
+            Some(404) if self.is_disturbed() => Ok(()),
             status => Err(format!("DELETE was answered with {status:?}")),
         }
+    }
+
+    /// Whether the clients or the upstream stood still meanwhile, so that the gateway may rightly
+    /// have given up on them.
+    fn is_disturbed(&self) -> bool {
+        let [clients, upstream] = self.missed;
+        self.crowd.pulse.was_late_since(clients)
+            || self.crowd.upstream.pulse.was_late_since(upstream)
     }
 
     /// Holds what was read to what was played.
@@ -196,7 +223,13 @@ impl Exchange<'_> {
             {
                 outcome_of(code).map(Seen::Outcome).ok_or_else(|| format!("no outcome: {code}"))
             }
-            _ => Err(format!("expected {expected:?}, saw {end:?} after {tokens} tokens")),
+            (_, End::Error(code)) if code == "UPSTREAM_TIMEOUT" && self.is_disturbed() => {
+                Ok(Seen::Outcome("timed_out"))
+            }
+            _ => Err(format!(
+                "expected {expected:?}, saw {end:?} after {tokens} tokens: {}",
+                reading.error()
+            )),
         }
     }
 

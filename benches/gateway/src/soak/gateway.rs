@@ -18,9 +18,13 @@ pub struct Limits {
 }
 
 /// Short enough that a soak can wait for them.
-pub const IMPATIENT: Limits = Limits { heartbeat: 1, first_token: 3, idle: 2, total: 20 };
+pub const IMPATIENT: Limits = Limits { heartbeat: 1, first_token: 6, idle: 5, total: 40 };
 /// Long enough for streams that say next to nothing.
 pub const PATIENT: Limits = Limits { heartbeat: 15, first_token: 60, idle: 60, total: 86_400 };
+
+/// No client of the soak stops reading for long. The kernel's limit also counts while a client
+/// reads little by little and its window stays small, which on a busy machine can take a minute.
+const WRITE_TIMEOUT: u32 = 300;
 
 /// Starts it.
 pub fn start(
@@ -62,7 +66,7 @@ fn configuration(
     let port = address.port();
     let Limits { heartbeat, first_token, idle, total } = limits;
     let mut text = format!(
-        "[server]\nport = {port}\nworkers = 2\nmax_streams = 20000\nheartbeat_seconds = {heartbeat}\n\
+        "[server]\nport = {port}\nworkers = 2\nmax_streams = 20000\nheartbeat_seconds = {heartbeat}\nwrite_timeout_seconds = {WRITE_TIMEOUT}\n\
          [log]\nlevel = \"error\"\n\
          [health]\ninterval_seconds = 3600\n"
     );

@@ -28,6 +28,7 @@ use self::gateway::IMPATIENT;
 use self::report::Report;
 use self::tally::Tally;
 use crate::machine::Cores;
+use crate::pulse::Pulse;
 use crate::upstream::{self, Upstream};
 use crate::workload::Failure;
 
@@ -81,13 +82,18 @@ async fn soak(arguments: &Arguments, seed: u64, upstream: Upstream) -> Result<Re
         seed,
         until: Instant::now() + Duration::from_secs(arguments.seconds),
         upstream: Arc::clone(&upstream.seen),
+        pulse: Pulse::new(),
         next_id: RefCell::new(0),
         tally: RefCell::new(Tally::default()),
     });
     let began = Instant::now();
+    let beating = Rc::clone(&crowd);
+    let beating = spawn_local(async move { beating.pulse.beat().await });
     let watched = spawn_local(watch::watch(Rc::clone(&crowd), target));
     join_all((0..arguments.clients).map(|_| crowd.client())).await;
     let took = began.elapsed();
+    beating.abort();
+    crowd.tally.borrow_mut().stood_still = crowd.missed().iter().sum();
     let (target, samples) = watched.await.map_err(|error| Failure::Other(error.to_string()))??;
 
     let last = watch::rest(&crowd, &target).await?;

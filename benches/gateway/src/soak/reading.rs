@@ -16,6 +16,9 @@ pub enum End {
     Error(String),
 }
 
+/// So much of an error is kept for the report.
+const KEPT: usize = 300;
+
 /// An answer that is being read.
 pub struct Reading {
     response: Response,
@@ -33,12 +36,15 @@ struct Said {
     tokens: u64,
     has_finished: bool,
     end: Option<End>,
+    /// The error as it came.
+    error: String,
 }
 
 impl Reading {
     pub fn new(case: &Case) -> Self {
         let (dialect, mark) = (case.dialect, format!("{} ", mark(case.script.id)));
-        let said = Said { dialect, mark, tokens: 0, has_finished: false, end: None };
+        let said =
+            Said { dialect, mark, tokens: 0, has_finished: false, end: None, error: String::new() };
         Self { response: Response::new(), lines: Lines::new(), said, body: Vec::new() }
     }
 
@@ -91,6 +97,14 @@ impl Reading {
         Ok(End::Error(code.to_owned()))
     }
 
+    /// The error as it came, within the stream or instead of it.
+    pub fn error(&self) -> String {
+        if self.said.error.is_empty() {
+            return String::from_utf8_lossy(&self.body).chars().take(KEPT).collect();
+        }
+        self.said.error.clone()
+    }
+
     /// The content of an answer in one piece.
     pub fn content(&self) -> Option<String> {
         let json: Value = serde_json::from_slice(&self.body).ok()?;
@@ -133,6 +147,7 @@ impl Said {
             self.end = Some(End::Complete);
         } else if has(r#""code":"#) {
             self.end = Some(End::Error(code(data).map_err(Fault::Io)?));
+            self.error = String::from_utf8_lossy(data).chars().take(KEPT).collect();
         }
         Ok(())
     }

@@ -11,6 +11,8 @@ pub enum Seen {
     Outcome(&'static str),
     /// A stream that the client left, when it could not have ended.
     Left,
+    /// The same, but who plays the upstream was late himself: it may have timed out before.
+    Unsure,
     /// No stream: refused with a status.
     Refused,
 }
@@ -21,7 +23,7 @@ impl Seen {
         match self {
             Self::Outcome(outcome) => Some(outcome),
             Self::Left => Some("cancelled"),
-            Self::Refused => None,
+            Self::Unsure | Self::Refused => None,
         }
     }
 }
@@ -39,6 +41,10 @@ pub struct Tally {
     pub outcomes: Counts,
     /// Told to clients only: what the gateway has counted by the time.
     pub told: Counts,
+    /// Streams whose outcome nobody but the gateway knows.
+    pub unsure: u64,
+    /// How often the soak itself did not get to run.
+    pub stood_still: u64,
     pub by_mishap: BTreeMap<&'static str, Counts>,
     pub by_manner: BTreeMap<&'static str, Counts>,
     pub mistakes: u64,
@@ -55,6 +61,10 @@ impl Tally {
             Ok(seen) => seen,
             Err(what) => return self.mistake(format!("{case:?}: {what}")),
         };
+        if seen == Seen::Unsure {
+            self.unsure += 1;
+            return;
+        }
         let outcome = seen.outcome().unwrap_or("no stream");
         if seen != Seen::Refused {
             *self.outcomes.entry(outcome).or_default() += 1;
@@ -77,6 +87,6 @@ impl Tally {
     }
 
     pub fn streams(&self) -> u64 {
-        self.outcomes.values().sum()
+        self.unsure + self.outcomes.values().sum::<u64>()
     }
 }

@@ -21,6 +21,8 @@ const TOO_LONG: usize = 64 * 1024;
 
 const ERROR: &str = r#"{"error":{"message":"out of memory"}}"#;
 const GARBAGE: &str = r#"{"choices":[{"#;
+/// Not only a document that ends too early.
+const GARBAGE_WHOLE: &str = r#"{"choices":]}"#;
 const JSON: &str = "Content-Type: application/json\r\n";
 
 impl Connection {
@@ -89,7 +91,7 @@ impl Connection {
         self.pause(mishap).await?;
         let body = match mishap {
             Mishap::ErrorObject => ERROR.as_bytes().to_vec(),
-            Mishap::Garbage => GARBAGE.as_bytes().to_vec(),
+            Mishap::Garbage => GARBAGE_WHOLE.as_bytes().to_vec(),
             Mishap::InvalidUtf8 => b"{\"choices\":[],\"x\":\"\xff\xfe\"}".to_vec(),
             _ => whole(script).into_bytes(),
         };

@@ -18,11 +18,14 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use crate::alarm::Alarm;
 use crate::machine;
 use crate::mishap::Mishap;
+use crate::pulse::Pulse;
 use crate::script::{Dialect, Frames, Script};
 
 /// What the upstream saw, by the ids of the scripts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Seen {
+    /// Of the thread in which the upstream runs.
+    pub pulse: Pulse,
     /// When connections were closed in mid-answer.
     closed: Mutex<HashMap<u64, Instant>>,
     tokens: AtomicU64,
@@ -32,6 +35,16 @@ pub struct Seen {
 }
 
 impl Seen {
+    fn new() -> Self {
+        Self {
+            pulse: Pulse::new(),
+            closed: Mutex::default(),
+            tokens: AtomicU64::default(),
+            silent: Mutex::default(),
+            running: AtomicUsize::default(),
+        }
+    }
+
     /// When the connection of that request was closed in mid-answer, if it was.
     pub fn closed(&self, id: u64) -> Option<Instant> {
         self.closes().get(&id).copied()
@@ -68,7 +81,7 @@ pub fn start(core: usize) -> io::Result<Upstream> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(async { listen() })?;
     let address = listener.local_addr()?;
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(Seen::new());
     let log = Arc::clone(&seen);
     machine::spawn_pinned(core, move || runtime.block_on(accept(listener, log)))?;
     Ok(Upstream { address, seen })
@@ -86,6 +99,8 @@ fn listen() -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: TcpListener, seen: Arc<Seen>) -> io::Result<()> {
+    let beating = Arc::clone(&seen);
+    tokio::spawn(async move { beating.pulse.beat().await });
     loop {
         let (stream, _) = listener.accept().await?;
         let seen = Arc::clone(&seen);
