@@ -35,35 +35,28 @@ impl KeyRing {
         !self.keys.is_empty()
     }
 
-    /// Finds out who presents these keys: the bearer token, the `x-api-key`, or both if they
-    /// agree.
+    /// Finds out who presents these keys, in whatever headers; several must be the same.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthorized`] when there is none, an unknown one, or two different ones.
-    pub fn identify(
+    pub fn identify<'k>(
         &self,
-        bearer: Option<&str>,
-        api_key: Option<&str>,
+        mut presented: impl Iterator<Item = &'k str>,
     ) -> Result<Identity, Failure> {
         if !self.is_on() {
             return Ok(self.anonymous.clone());
         }
         let refuse = |message: &str| Err(Failure::new(ErrorKind::Unauthorized, message));
-        let presented = match (bearer, api_key) {
-            (Some(one), Some(other)) if one != other => {
-                return refuse("Authorization and x-api-key name different keys; send one of them");
-            }
-            (Some(key), _) | (None, Some(key)) => key,
-            (None, None) => {
-                return refuse(
-                    "an API key is needed: `Authorization: Bearer KEY` or `x-api-key: KEY`",
-                );
-            }
+        let Some(candidate) = presented.next() else {
+            return refuse("an API key is needed: `Authorization: Bearer KEY` or `x-api-key: KEY`");
         };
+        if presented.any(|other| other != candidate) {
+            return refuse("the request presents different API keys; send one of them");
+        }
         // Every key is compared, so that the time taken does not tell which one came close.
         let mut found = None;
         for (key, identity) in &self.keys {
-            if key.matches(presented) {
+            if key.matches(candidate) {
                 found = Some(identity);
             }
         }
@@ -87,27 +80,31 @@ mod tests {
         KeyRing::new(&[key("alice", ALICE, true), key("bob", BOB, false)])
     }
 
+    fn identify(presented: &[&str]) -> Result<Identity, Failure> {
+        ring().identify(presented.iter().copied())
+    }
+
     #[test]
-    fn either_header_identifies() {
-        assert_eq!(&*ring().identify(Some(ALICE), None).unwrap().owner, "alice");
-        let bob = ring().identify(None, Some(BOB)).unwrap();
+    fn one_key_identifies() {
+        assert_eq!(&*identify(&[ALICE]).unwrap().owner, "alice");
+        let bob = identify(&[BOB]).unwrap();
         assert_eq!((&*bob.owner, bob.admin), ("bob", false));
-        assert_eq!(&*ring().identify(Some(BOB), Some(BOB)).unwrap().owner, "bob");
+        assert_eq!(&*identify(&[BOB, BOB, BOB]).unwrap().owner, "bob");
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for (bearer, api_key) in
-            [(None, None), (Some(""), None), (Some("x"), None), (Some(ALICE), Some(BOB))]
-        {
-            let failure = ring().identify(bearer, api_key).unwrap_err();
+        let none: [&[&str]; 6] =
+            [&[], &[""], &["x"], &[ALICE, BOB], &[ALICE, ""], &[ALICE, ALICE, BOB]];
+        for presented in none {
+            let failure = identify(presented).unwrap_err();
             assert_eq!(failure.kind, ErrorKind::Unauthorized);
         }
     }
 
     #[test]
     fn without_keys_everybody_is_anonymous() {
-        let identity = KeyRing::new(&[]).identify(Some("whatever"), None).unwrap();
+        let identity = KeyRing::new(&[]).identify(["whatever"].into_iter()).unwrap();
         assert_eq!(&*identity.owner, "anonymous");
     }
 }

@@ -22,6 +22,7 @@ use super::launch;
 use super::parts::Parts;
 use crate::config;
 use crate::http::error::SHOULD_RETRY;
+use crate::http::host::require_host;
 use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
 use crate::http::routes;
 use crate::telemetry::logging::RequestSpan;
@@ -117,6 +118,7 @@ fn app(
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
         .app_data(Data::new(parts.draining.clone()))
+        .wrap(from_fn(require_host))
         .wrap(from_fn(observe))
         .wrap(cors(&parts.config.server.cors))
         .wrap(TracingLogger::<RequestSpan>::new())

@@ -59,6 +59,7 @@ pub use report::Effective;
 pub use retries::Retries;
 pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
+pub use url::is_authority;
 
 use document::Document;
 use environment::Environment;

@@ -35,6 +35,17 @@ impl Secret {
         &self.0
     }
 
+    /// A text of somebody who knows the secret, without it: some servers quote a key that they
+    /// refuse.
+    #[must_use]
+    pub fn hidden_in(&self, text: String) -> String {
+        if self.0.is_empty() || !text.contains(&self.0) {
+            text
+        } else {
+            text.replace(&self.0, MASK)
+        }
+    }
+
     /// Whether `candidate` is this secret, in a time that depends on the lengths only.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
@@ -45,6 +56,13 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_secret_is_hidden() {
+        let secret = Secret::new("sesame".to_owned());
+        assert_eq!(secret.hidden_in("open sesame, sesame!".to_owned()), "open ********, ********!");
+        assert_eq!(Secret::new(String::new()).hidden_in("open".to_owned()), "open");
+    }
 
     #[test]
     fn only_the_same_text_matches() {

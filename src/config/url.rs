@@ -45,7 +45,8 @@ pub(super) fn redacted(text: &str) -> String {
 }
 
 /// `host` or `host:port`, without a user.
-fn is_authority(authority: &str) -> bool {
+#[must_use]
+pub fn is_authority(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let Some((address, port)) = rest.split_once(']') else { return false };

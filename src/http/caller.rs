@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use tidegate_protocol::Failure;
 
 use crate::access::{Caller, KeyRing};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
@@ -21,14 +23,19 @@ pub fn identify(
     keys: &KeyRing,
     proxies: &TrustedProxies,
 ) -> Result<Caller, Failure> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let bearer = header(AUTHORIZATION.as_str()).and_then(bearer_token);
-    let identity = keys.identify(bearer, header("x-api-key"))?;
+    let identity = keys.identify(presented(request.headers()))?;
     Ok(Caller {
         owner: identity.owner,
         admin: identity.admin,
         address: client_address(request, proxies),
     })
+}
+
+/// Every key that a request presents. A line that cannot be read presents one that nobody has.
+fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = |name: HeaderName| headers.get_all(name).map(|value| value.to_str());
+    let bearers = lines(AUTHORIZATION).filter_map(|line| line.map_or(Some(""), bearer_token));
+    bearers.chain(lines(API_KEY).map(Result::unwrap_or_default))
 }
 
 /// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).

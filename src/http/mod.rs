@@ -7,6 +7,7 @@
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
 //! - `disconnect`: what a request wants if its client leaves.
+//! - [`host`]: whom a request is for, if it is well-formed.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
@@ -18,6 +19,7 @@ pub mod dialect;
 mod disconnect;
 pub mod error;
 pub mod event_stream;
+pub mod host;
 pub mod models;
 pub mod native;
 pub mod note;

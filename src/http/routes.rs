@@ -75,9 +75,15 @@ async fn openapi() -> HttpResponse {
 /// Clients of a dialect get its own kind of error.
 async fn not_found(http: HttpRequest) -> HttpResponse {
     let failure = Failure::new(ErrorKind::NotFound, "no such endpoint; see /openapi.json");
-    if http.path().starts_with("/v1/") {
-        failure_response::<OpenAi>(&failure)
+    failure_of_path(http.path(), &failure)
+}
+
+/// The response that tells `failure` in the dialect of those who ask for such a path.
+#[must_use]
+pub fn failure_of_path(path: &str, failure: &Failure) -> HttpResponse {
+    if path.starts_with("/v1/") {
+        failure_response::<OpenAi>(failure)
     } else {
-        failure_response::<Native>(&failure)
+        failure_response::<Native>(failure)
     }
 }

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 
 use actix_web::error::PayloadError;
 use futures::stream::{Stream, StreamExt};
-use tidegate_protocol::{Batch, Decoder, ErrorKind, Failure};
+use tidegate_protocol::{Batch, Decoder, ErrorKind, Event, Failure};
 
 use super::client::Body;
+use crate::config::Secret;
 
 /// A batch stops growing here: enough to make messages rare, little enough to keep the memory
 /// of a stream small.
@@ -21,14 +22,16 @@ pub struct HttpAnswer {
     /// Fused: awc's body panics when it is polled past its end.
     body: futures::stream::Fuse<Body>,
     decoder: Box<dyn Decoder>,
+    /// What the upstream knows and must not tell.
+    secret: Option<Secret>,
     /// A failure that came behind frames which are to be passed on first.
     failed: Option<Failure>,
     ended: bool,
 }
 
 impl HttpAnswer {
-    pub fn new(body: Body, decoder: Box<dyn Decoder>) -> Self {
-        Self { body: body.fuse(), decoder, failed: None, ended: false }
+    pub fn new(body: Body, decoder: Box<dyn Decoder>, secret: Option<Secret>) -> Self {
+        Self { body: body.fuse(), decoder, secret, failed: None, ended: false }
     }
 
     /// Ends the answer with what has been decoded and, behind it, the failure.
@@ -45,7 +48,8 @@ impl HttpAnswer {
     fn finish(&mut self, mut decoded: Batch) -> Option<Result<Batch, Failure>> {
         self.ended = true;
         match self.decoder.finish() {
-            Ok(rest) => {
+            Ok(mut rest) => {
+                hide(self.secret.as_ref(), &mut rest);
                 append(&mut decoded, rest);
                 (!decoded.is_empty()).then_some(Ok(decoded))
             }
@@ -72,7 +76,10 @@ impl Stream for HttpAnswer {
                 Poll::Ready(Some(Ok(read))) => {
                     size += read.len();
                     match this.decoder.decode(read) {
-                        Ok(more) => append(&mut decoded, more),
+                        Ok(mut more) => {
+                            hide(this.secret.as_ref(), &mut more);
+                            append(&mut decoded, more);
+                        }
                         Err(failure) => return Poll::Ready(Some(this.fail(decoded, failure))),
                     }
                 }
@@ -90,6 +97,15 @@ impl Stream for HttpAnswer {
             return Poll::Pending;
         }
         Poll::Ready(Some(Ok(decoded)))
+    }
+}
+
+/// Takes the secret out of what the upstream says of its failures.
+fn hide(secret: Option<&Secret>, batch: &mut Batch) {
+    for event in &mut batch.events {
+        if let (Some(secret), Event::Error(failure)) = (secret, event) {
+            failure.message = secret.hidden_in(std::mem::take(&mut failure.message));
+        }
     }
 }
 

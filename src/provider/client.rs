@@ -159,7 +159,32 @@ impl Target {
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             ask = ask.with(REQUEST_ID, id);
         }
-        accept(self.client.send(&ask, body, pool).await?).await
+        self.accept(self.client.send(&ask, body, pool).await?).await
+    }
+
+    /// Lets a success pass; turns a refusal into a failure with the upstream's own message, but
+    /// for the key, which some quote.
+    async fn accept(&self, reply: Reply) -> Result<Reply, Refused> {
+        let Reply { status, headers, body } = reply;
+        if status.is_success() {
+            if let Some(failure) = no_answer(&headers) {
+                return Err(failure.into());
+            }
+            return Ok(Reply { status, headers, body });
+        }
+        let reading = collect(body, ERROR_BODY_BYTES);
+        let body = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        let mut failure = openai::decode_error(status.as_u16(), &body);
+        if let Some(key) = &self.api_key {
+            failure.message = key.hidden_in(failure.message);
+        }
+        Err(Refused::by_status(failure, &headers))
+    }
+
+    /// What the upstream knows and must not tell.
+    pub fn secret(&self) -> Option<Secret> {
+        self.api_key.clone()
     }
 
     /// Posts a small question and reads the document that answers it.
@@ -194,7 +219,7 @@ impl Target {
         let ask = ask.map_err(|error| failure_of(&error))?;
         let reply = self.client.send(&ask, body, Pool::Use).await;
         let reply = reply.map_err(|fault| failure_of(&fault.error))?;
-        read_whole(accept(reply).await.map_err(|refused| refused.failure)?, limit).await
+        read_whole(self.accept(reply).await.map_err(|refused| refused.failure)?, limit).await
     }
 }
 
@@ -215,19 +240,4 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, PayloadError> {
         whole.extend_from_slice(&read);
     }
     Ok(whole.freeze())
-}
-
-/// Lets a success pass; turns a refusal into a failure with the upstream's own message.
-async fn accept(reply: Reply) -> Result<Reply, Refused> {
-    let Reply { status, headers, body } = reply;
-    if status.is_success() {
-        if let Some(failure) = no_answer(&headers) {
-            return Err(failure.into());
-        }
-        return Ok(Reply { status, headers, body });
-    }
-    let reading = collect(body, ERROR_BODY_BYTES);
-    let body = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
-    let body = body.ok().and_then(Result::ok).unwrap_or_default();
-    Err(Refused::by_status(openai::decode_error(status.as_u16(), &body), &headers))
 }

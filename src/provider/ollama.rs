@@ -39,7 +39,7 @@ impl Provider for Ollama {
             let body = ollama::encode_request(&call.request, &target.upstream_model)?;
             let reply = target.chat(call.id, Bytes::from(body), call.pool).await?;
             let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
-            Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
+            Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
     }

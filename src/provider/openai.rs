@@ -41,7 +41,7 @@ impl Provider for OpenAi {
             let body = openai::encode_request(&call.request, &target.upstream_model, stream);
             let reply = target.chat(call.id, Bytes::from(body), call.pool).await?;
             let decoder = decoder_for(&reply, &call.request, &target, relay);
-            Ok(HttpAnswer::new(reply.body, decoder).boxed_local())
+            Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
     }

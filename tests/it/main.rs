@@ -26,6 +26,7 @@ mod concurrency;
 mod disconnects;
 mod drain;
 mod faults;
+mod hostile;
 mod leaving;
 mod matrix;
 mod native;

@@ -69,6 +69,14 @@ impl Process {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Its resident memory.
+    pub fn resident_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
     /// Waits for the end; gives the exit code and all that was logged.
     pub async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
