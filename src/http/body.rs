@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Payload;
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure};
 use tokio::time::timeout;
 
@@ -16,20 +18,20 @@ pub struct BodyLimits {
     pub time: Duration,
 }
 
-/// Reads a JSON body whole.
+/// Reads a JSON body whole. `payload` is left for [`was_reset`].
 ///
 /// # Errors
 /// 415, 413, 408 by kind, or [`ErrorKind::InvalidRequest`] when the client broke off.
 pub async fn read_json(
     request: &HttpRequest,
-    payload: Payload,
+    payload: &mut Payload,
     limits: BodyLimits,
 ) -> Result<Bytes, Failure> {
     require_json(request)?;
     if announced_length(request).is_some_and(|length| length > limits.bytes as u64) {
         return Err(too_large(limits.bytes));
     }
-    match timeout(limits.time, payload.to_bytes_limited(limits.bytes)).await {
+    match timeout(limits.time, to_bytes_limited(BodyStream::new(payload), limits.bytes)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_))) => {
             Err(Failure::new(ErrorKind::InvalidRequest, "the body could not be read to its end"))
@@ -40,6 +42,13 @@ pub async fn read_json(
             format!("the body did not arrive within {:?}", limits.time),
         )),
     }
+}
+
+/// Whether the client took its request back after its body was read. Over HTTP/2 nothing else
+/// tells as long as nothing is written; over HTTP/1 the request's handler is dropped then.
+#[must_use]
+pub fn was_reset(payload: &mut Payload) -> bool {
+    matches!(payload.next().now_or_never(), Some(Some(Err(_))))
 }
 
 fn require_json(request: &HttpRequest) -> Result<(), Failure> {

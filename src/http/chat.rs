@@ -8,7 +8,7 @@ use futures::StreamExt;
 use tidegate_protocol::{ErrorKind, Failure, StreamId};
 use tokio::time::timeout;
 
-use super::body::{BodyLimits, read_json};
+use super::body::{BodyLimits, read_json, was_reset};
 use super::caller::{TrustedProxies, identify};
 use super::dialect::Dialect;
 use super::disconnect::disconnect_wish;
@@ -33,7 +33,7 @@ pub struct ChatLimits {
 /// Every failure that comes before the first byte of the answer, with the status it deserves.
 pub async fn chat<D: Dialect>(
     http: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     admission: Data<Admission>,
     limits: Data<ChatLimits>,
     worker: Data<Worker>,
@@ -43,7 +43,7 @@ pub async fn chat<D: Dialect>(
     note.caller(&caller);
     admission.pace(&caller)?;
     let wish = disconnect_wish(http.headers())?;
-    let body = read_json(&http, payload, limits.body).await?;
+    let body = read_json(&http, &mut payload, limits.body).await?;
     let request = D::decode(&body, &limits.chat)?;
     drop(body);
     let ticket = admission.admit(caller, request.model.as_deref())?;
@@ -56,7 +56,7 @@ pub async fn chat<D: Dialect>(
     if wants_stream {
         streamed(subscription, id, worker.heartbeat, note).await
     } else {
-        whole(subscription, &note).await
+        whole(subscription, payload, worker.heartbeat, &note).await
     }
 }
 
@@ -87,13 +87,23 @@ async fn streamed<D: Dialect>(
     Ok(D::stream(LiveAnswer::new(id, heartbeat, first, subscription, D::last_words, note)))
 }
 
-/// Waits for the end and gives the answer as one body.
+/// Waits for the end and gives the answer as one body. Asks at every heartbeat whether anybody
+/// still wants it.
 async fn whole<D: Dialect>(
     mut subscription: Subscription,
+    mut payload: Payload,
+    heartbeat: Duration,
     note: &AccessNote,
 ) -> Result<HttpResponse, ApiError<D>> {
-    while let Some(delivery) = subscription.next().await {
-        let Delivery::End(closing) = delivery else { continue };
+    loop {
+        let closing = match timeout(heartbeat, subscription.next()).await {
+            Ok(Some(Delivery::End(closing))) => closing,
+            Err(_) if was_reset(&mut payload) => {
+                return Err(Failure::new(ErrorKind::Cancelled, "the client left").into());
+            }
+            Ok(Some(Delivery::Frames(_))) | Err(_) => continue,
+            Ok(None) => break,
+        };
         note.ended(&closing);
         if let Some(failure) = closing.failure {
             return Err(failure.into());

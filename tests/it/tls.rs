@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::Version;
 use rustls::pki_types::CertificateDer;
 
-use crate::client::native;
+use crate::client::{native, native_whole};
 use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Step, Upstream, openai_answer, openai_token, sse_head};
 
@@ -103,4 +103,19 @@ async fn a_client_that_leaves_over_http2_is_noticed_within_a_heartbeat() {
             gateway.inner.shutdown().await;
         }
     }
+}
+
+/// Nothing is written to it before the end, so nothing but a question tells that it has left.
+#[actix_web::test]
+async fn a_client_that_takes_an_unstreamed_request_back_over_http2_is_noticed_too() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let (gateway, trusted) = start(&upstream).await;
+    let url = format!("https://localhost:{}/api/chat", gateway.address().port());
+    let client = https_client(&trusted, &[b"h2"]);
+    let asking = client.post(&url).send_json(&native_whole("hi"));
+    let asked = actix_web::rt::spawn(async move { asking.await.map(|_| ()) });
+    upstream.wait_for_chats(1).await;
+    asked.abort();
+    upstream.wait_for_aborts(1).await;
+    gateway.inner.shutdown().await;
 }
