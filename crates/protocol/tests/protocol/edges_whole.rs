@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidegate_protocol::native::WholeEncoder;
 use tidegate_protocol::{ErrorKind, Event, Failure, FinishReason, ToolCallDelta, openai};
 
-use crate::support::{completed, encode, text, usage, wire};
+use crate::support::{ROOM, completed, encode, run_whole, text, usage, wire};
 
 fn call(index: u32, id: Option<&str>, name: Option<&str>, arguments: &str) -> Event {
     let (id, name) = (id.map(str::to_owned), name.map(str::to_owned));
@@ -52,6 +52,17 @@ fn openais_dialect_tells_text_beside_calls_and_an_answer_without_words() {
         (&json!("Asking."), &json!("a"))
     );
     assert_eq!(message(&[]), json!({"role": "assistant", "content": ""}));
+}
+
+#[test]
+fn an_upstreams_answer_in_one_piece_is_one_piece_and_its_error_none() {
+    let answer = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+    for relay in [false, true] {
+        for (body, pieces) in [(answer, 1), (r#"{"error":{"message":"no"}}"#, 0)] {
+            let decoder = openai::WholeDecoder::new(ROOM, relay);
+            assert_eq!(run_whole(decoder, body.as_bytes()).chunks, pieces, "{body}");
+        }
+    }
 }
 
 #[test]
