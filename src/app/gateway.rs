@@ -168,6 +168,7 @@ impl Gateway {
         let left = cap.active();
         if left > 0 {
             tracing::warn!(streams = left, "the grace is over; ending the streams that still run");
+            self.parts.models.iter().for_each(|part| part.permits.close());
             directory.drain(Drain::EndAll).await;
             self.wait_for_streams(LAST_WORDS).await;
         }

@@ -30,6 +30,8 @@ struct State {
     free: usize,
     next_waiter: u64,
     waiting: VecDeque<(u64, oneshot::Sender<Permit>)>,
+    /// Nobody's turn comes any more.
+    closed: bool,
 }
 
 /// What asking for a permit gives.
@@ -45,7 +47,8 @@ pub enum Acquired {
 impl PermitPool {
     #[must_use]
     pub fn new(permits: usize, queue_length: usize, gauges: PoolGauges) -> Arc<Self> {
-        let state = State { free: permits, next_waiter: 0, waiting: VecDeque::new() };
+        let state =
+            State { free: permits, next_waiter: 0, waiting: VecDeque::new(), closed: false };
         Arc::new(Self { state: Mutex::new(state), queue_length, gauges })
     }
 
@@ -73,7 +76,8 @@ impl PermitPool {
     /// Gives a returned permit to whoever waits longest, or keeps it.
     fn give_back(self: &Arc<Self>) {
         let mut state = self.lock();
-        let Some((_, sender)) = state.waiting.pop_front() else {
+        let next = if state.closed { None } else { state.waiting.pop_front() };
+        let Some((_, sender)) = next else {
             state.free += 1;
             return;
         };
@@ -82,6 +86,12 @@ impl PermitPool {
         // A waiter that has just left drops the permit it is sent, which comes back here and goes
         // to the next in line. The lock is free by now.
         drop(sender.send(Permit::new(Arc::clone(self))));
+    }
+
+    /// From now on a permit that comes back stays: those in the queue are about to be told that
+    /// their turn does not come, and none of them is to be sent upstream before it is told.
+    pub fn close(&self) {
+        self.lock().closed = true;
     }
 
     fn leave(&self, number: u64) {
@@ -190,6 +200,18 @@ mod tests {
         let permit = (&mut second).now_or_never().unwrap();
         drop(permit);
         assert!((&mut third).now_or_never().is_some());
+    }
+
+    #[test]
+    fn nobodys_turn_comes_once_the_pool_is_closed() {
+        let pool = PermitPool::new(1, 1, gauges());
+        let first = now(pool.acquire());
+        let mut second = later(pool.acquire());
+        pool.close();
+        drop(first);
+        assert!((&mut second).now_or_never().is_none());
+        drop(second);
+        assert_eq!((pool.gauges.in_use.get(), pool.gauges.queued.get()), (0, 0));
     }
 
     #[test]
