@@ -157,9 +157,13 @@ mod tests {
     #[test]
     fn distances_are_levenshtein() {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        for (left, right, expected) in
-            [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("same", "same", 0)]
-        {
+        for (left, right, expected) in [
+            ("kitten", "sitting", 3),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abcd", "c", 3),
+            ("same", "same", 0),
+        ] {
             assert_eq!(distance(&chars(left), &chars(right)), expected, "{left} {right}");
         }
     }
