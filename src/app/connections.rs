@@ -127,7 +127,7 @@ impl Connections {
             .finish(map_config(app, |()| AppConfig::default()));
         apply_fn_factory(http, |accepted: Accepted<T>, http: &_| {
             let moved = accepted.0.moved();
-            unless_it_spins(Service::call(http, accepted), moved)
+            unless_it_spins(Box::pin(Service::call(http, accepted)), moved)
         })
     }
 }

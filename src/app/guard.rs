@@ -122,16 +122,15 @@ impl Turns {
     }
 }
 
-/// Serves a connection until it is over, or spins.
+/// Serves a connection until it is over, or spins. It comes in a box, or all of it would be held
+/// twice: as what this is given, and as what it goes on with.
 ///
 /// # Errors
 /// Those of the connection.
 pub async fn unless_it_spins<E>(
-    serving: impl Future<Output = Result<(), E>>,
+    mut serving: Pin<Box<impl Future<Output = Result<(), E>>>>,
     moved: Moved,
 ) -> Result<(), E> {
-    // On the heap, or the future would be held twice.
-    let mut serving = Box::pin(serving);
     let mut turns = Turns::default();
     poll_fn(|cx| match serving.as_mut().poll(cx) {
         Poll::Pending if turns.note(moved.0.get()) => {
@@ -161,7 +160,7 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::Pending
         });
-        unless_it_spins(serving, moved).await
+        unless_it_spins(Box::pin(serving), moved).await
     }
 
     #[actix_web::test]
