@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use futures::channel::oneshot;
-use tidegate_protocol::{Batch, ChatRequest, Failure, StreamId};
+use tidegate_protocol::{Batch, Failure, Request, StreamId};
 use tokio_util::sync::CancellationToken;
 
 use super::retry::RetryReason;
@@ -15,7 +15,7 @@ use super::retry::RetryReason;
 #[rtype(result = "()")]
 pub struct Generate {
     pub id: StreamId,
-    pub request: Arc<ChatRequest>,
+    pub request: Arc<Request>,
     /// Is told everything, from the queue to the end.
     pub stream: Arc<Recipient<Progress>>,
     /// Ends the work at once, in any phase: leaves the queue, closes the upstream connection.

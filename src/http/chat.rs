@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures::StreamExt;
@@ -18,6 +19,7 @@ use super::note::{AccessNote, Arrival};
 use super::worker::Worker;
 use crate::admission::Admission;
 use crate::config::{Chat, OnDisconnect};
+use crate::provider;
 use crate::stream::{Delivery, Subscription};
 
 /// What bounds a chat request.
@@ -48,16 +50,33 @@ pub async fn chat<D: Dialect>(
     drop(body);
     let ticket = admission.admit(caller, request.model.as_deref())?;
     note.model(&ticket.route.model.name);
+    let ignored = provider::ignored(ticket.route.model.provider, &request)?;
     let wants_stream = request.stream;
     let disconnect = wish.within(&ticket.route.model.disconnect);
     let goes_on = disconnect.policy != OnDisconnect::Cancel;
     let subscription = worker.open::<D>(id, at, ticket, request, disconnect).await?;
     note.opened(goes_on);
-    if wants_stream {
-        streamed(subscription, id, worker.heartbeat, note).await
+    let mut response = if wants_stream {
+        streamed(subscription, id, worker.heartbeat, note).await?
     } else {
-        whole(subscription, payload, worker.heartbeat, &note).await
+        whole(subscription, payload, worker.heartbeat, &note).await?
+    };
+    if let Some(names) = listed(&ignored) {
+        response.headers_mut().insert(IGNORED_FIELDS, names);
     }
+    Ok(response)
+}
+
+/// The fields of the client's body that the upstream was not told.
+pub const IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields");
+/// So much is told of them.
+const IGNORED_BYTES: usize = 1024;
+
+/// The names as a header may hold them.
+fn listed(names: &[String]) -> Option<HeaderValue> {
+    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    let names: String = names.join(", ").chars().map(plain).take(IGNORED_BYTES).collect();
+    if names.is_empty() { None } else { HeaderValue::from_str(&names).ok() }
 }
 
 fn arrival(http: &HttpRequest) -> Result<Arrival, Failure> {

@@ -1,7 +1,7 @@
 //! A dialect as the HTTP layer needs it.
 
 use actix_web::HttpResponse;
-use tidegate_protocol::{ChatRequest, Encoder, End, Failure, Outcome, Payload, StreamId};
+use tidegate_protocol::{Encoder, End, Failure, Outcome, Payload, Request, StreamId};
 
 use super::event_stream::LiveAnswer;
 use crate::config::Chat;
@@ -27,10 +27,10 @@ pub trait Dialect: 'static {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](tidegate_protocol::ErrorKind::InvalidRequest) with every
     /// faulty field.
-    fn decode(body: &[u8], limits: &Chat) -> Result<ChatRequest, Failure>;
+    fn decode(body: &[u8], limits: &Chat) -> Result<Request, Failure>;
 
     /// The encoder of the answer to `request`.
-    fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder>;
+    fn encoder(request: &Request, context: &AnswerContext<'_>) -> Box<dyn Encoder>;
 
     /// The terminal of a stream whose own actor died before it could say it.
     fn last_words(outcome: Outcome, failure: &Failure) -> Vec<Payload>;
@@ -53,8 +53,10 @@ pub fn only_the_end(
         failure: Some(failure),
         finish: None,
         usage: None,
+        timings: None,
         chunks: 0,
         duration_ns: 0,
+        first_piece_ns: None,
     };
     let mut payloads = Vec::new();
     encoder.end(&end, &mut payloads);

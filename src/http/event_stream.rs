@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::Error;
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::HeaderName;
+use actix_web::{Error, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{Stream, StreamExt};
-use tidegate_protocol::{Failure, Outcome, Payload, StreamId, sse};
+use tidegate_protocol::{Failure, Outcome, Payload, StreamId};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::note::AccessNote;
@@ -129,8 +130,25 @@ impl Heartbeat {
     }
 }
 
+/// A live answer as server-sent events that its dialect has framed already.
+#[must_use]
+pub fn wire_events(answer: LiveAnswer, keep_alive: &'static [u8]) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("cache-control", "no-cache"))
+        .insert_header((ACCEL_BUFFERING, "no"))
+        .body(WireBody { answer, keep_alive })
+}
+
+/// Tells nginx not to hold events back.
+pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// A body of wire bytes; what is there goes out in one write.
-pub struct WireBody(pub LiveAnswer);
+pub struct WireBody {
+    pub answer: LiveAnswer,
+    /// What a sign of life is in the dialect; nothing where it has none.
+    pub keep_alive: &'static [u8],
+}
 
 impl MessageBody for WireBody {
     type Error = Error;
@@ -144,9 +162,9 @@ impl MessageBody for WireBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            let bytes = match self.0.poll_next_unpin(cx) {
+            let bytes = match self.answer.poll_next_unpin(cx) {
                 Poll::Ready(Some(Live::Frames(frames))) => join(frames),
-                Poll::Ready(Some(Live::Idle)) => Bytes::from_static(sse::KEEP_ALIVE),
+                Poll::Ready(Some(Live::Idle)) => Bytes::from_static(self.keep_alive),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             };

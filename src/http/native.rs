@@ -5,30 +5,26 @@ use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::HeaderName;
 use actix_web_lab::sse::{Data, Event, Sse};
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
-use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload, StreamId, sse};
+use tidegate_protocol::{Encoder, Failure, Outcome, Payload, Request, StreamId, sse};
 
 use super::dialect::{AnswerContext, Dialect, only_the_end};
-use super::event_stream::{Live, LiveAnswer};
+use super::event_stream::{ACCEL_BUFFERING, Live, LiveAnswer};
 use crate::config::Chat;
 use crate::stream::Frame;
 
 /// `POST /api/chat`.
 pub struct Native;
 
-/// Tells nginx not to hold events back.
-pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
 impl Dialect for Native {
     const NAME: &'static str = "native";
 
-    fn decode(body: &[u8], limits: &Chat) -> Result<ChatRequest, Failure> {
+    fn decode(body: &[u8], limits: &Chat) -> Result<Request, Failure> {
         let limits = Limits {
             max_content_chars: limits.max_content_chars,
             max_messages: limits.max_messages,
@@ -39,7 +35,7 @@ impl Dialect for Native {
         native::decode_request(body, &limits)
     }
 
-    fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
+    fn encoder(request: &Request, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
         let model = context.model.to_owned();
         if request.stream {
             Box::new(EventEncoder::new(model))

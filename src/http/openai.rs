@@ -2,11 +2,10 @@
 
 use actix_web::HttpResponse;
 use tidegate_protocol::openai::{self, ChunkEncoder, RelayEncoder, WholeEncoder};
-use tidegate_protocol::{ChatRequest, Encoder, Failure, Outcome, Payload};
+use tidegate_protocol::{Encoder, Failure, Outcome, Payload, Request, sse};
 
 use super::dialect::{AnswerContext, Dialect, only_the_end};
-use super::event_stream::{LiveAnswer, WireBody};
-use super::native::ACCEL_BUFFERING;
+use super::event_stream::{LiveAnswer, wire_events};
 use crate::config::Chat;
 
 /// `POST /v1/chat/completions`.
@@ -16,11 +15,11 @@ impl Dialect for OpenAi {
     const NAME: &'static str = "openai";
 
     /// OpenAI's own limits hold here; those of the native API do not.
-    fn decode(body: &[u8], _limits: &Chat) -> Result<ChatRequest, Failure> {
+    fn decode(body: &[u8], _limits: &Chat) -> Result<Request, Failure> {
         openai::decode_request(body)
     }
 
-    fn encoder(request: &ChatRequest, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
+    fn encoder(request: &Request, context: &AnswerContext<'_>) -> Box<dyn Encoder> {
         let id = format!("chatcmpl-{}", context.id);
         let model = context.model.to_owned();
         if !request.stream {
@@ -39,10 +38,6 @@ impl Dialect for OpenAi {
     }
 
     fn stream(answer: LiveAnswer) -> HttpResponse {
-        HttpResponse::Ok()
-            .content_type("text/event-stream")
-            .insert_header(("cache-control", "no-cache"))
-            .insert_header((ACCEL_BUFFERING, "no"))
-            .body(WireBody(answer))
+        wire_events(answer, sse::KEEP_ALIVE)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Addr, Recipient};
-use tidegate_protocol::{ChatRequest, ErrorKind, Failure, StreamId};
+use tidegate_protocol::{ErrorKind, Failure, Request, StreamId};
 
 use super::dialect::{AnswerContext, Dialect};
 use crate::admission::Ticket;
@@ -49,7 +49,7 @@ impl Worker {
         id: StreamId,
         arrived: Instant,
         ticket: Ticket,
-        request: ChatRequest,
+        request: Request,
         disconnect: Disconnect,
     ) -> Result<Subscription, Failure> {
         let model = &ticket.route.model;
@@ -81,11 +81,7 @@ impl Worker {
 }
 
 /// What the encoder of this answer must know.
-fn answer_context<'a>(
-    id: StreamId,
-    ticket: &'a Ticket,
-    request: &ChatRequest,
-) -> AnswerContext<'a> {
+fn answer_context<'a>(id: StreamId, ticket: &'a Ticket, request: &Request) -> AnswerContext<'a> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let model = &ticket.route.model;
     AnswerContext {

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::{self, StreamExt};
-use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Event, Failure, FinishReason, Role, Usage};
+use tidegate_protocol::{
+    Batch, Chat, ErrorKind, Event, Failure, FinishReason, Message, Request, Role, Task, Usage,
+};
 
 use super::{Answer, Call, Provider, Refused};
 
@@ -26,7 +28,13 @@ pub struct Builtin;
 
 impl Provider for Builtin {
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
-        let script = Script::for_request(&call.request);
+        let script = match &call.request.task {
+            Task::Chat(chat) => Script::for_chat(chat),
+            Task::Completion(completion) => {
+                Script::new(&completion.prompt, completion.sampling.max_tokens)
+            }
+            Task::Embedding(_) => return ready(Err(no_vectors().into())).boxed_local(),
+        };
         ready(Ok(script.play())).boxed_local()
     }
 
@@ -46,11 +54,15 @@ struct Script {
 }
 
 impl Script {
-    fn for_request(request: &ChatRequest) -> Self {
-        let last = request.messages.iter().rev().find(|message| message.role == Role::User);
-        let prompt = last.map_or("", |message| message.content.as_str());
-        let limit =
-            request.sampling.max_tokens.map_or(DEFAULT_MAX_TOKENS, |tokens| tokens as usize);
+    fn for_chat(chat: &Chat) -> Self {
+        let last = chat.messages.iter().rev().find(|message| message.role == Role::User);
+        let prompt = last.map(Message::joined_text).unwrap_or_default();
+        let all = chat.messages.iter().map(|message| word_count(&message.joined_text()));
+        Self { prompt_tokens: all.sum(), ..Self::new(&prompt, chat.sampling.max_tokens) }
+    }
+
+    fn new(prompt: &str, max_tokens: Option<u32>) -> Self {
+        let limit = max_tokens.map_or(DEFAULT_MAX_TOKENS, |tokens| tokens as usize);
         let mut tokens = match count_target(prompt) {
             Some(target) => (1..=target.min(limit + 1)).map(|n| format!("{n} ")).collect(),
             None => words(&introduction(prompt)),
@@ -61,13 +73,12 @@ impl Script {
         if fails {
             tokens.truncate(FAIL_AFTER);
         }
-        let all = request.messages.iter().map(|message| message.content.split_whitespace().count());
         Self {
             tokens,
             finish,
             fails,
             pace: if prompt.contains("/slow") { SLOW_PACE } else { TOKEN_PACE },
-            prompt_tokens: all.sum::<usize>() as u64,
+            prompt_tokens: word_count(prompt),
         }
     }
 
@@ -77,7 +88,7 @@ impl Script {
         let end = if fails {
             Err(Failure::new(ErrorKind::UpstreamError, "the builtin model was told to fail"))
         } else {
-            let usage = Usage { prompt_tokens, completion_tokens };
+            let usage = Usage { prompt_tokens, completion_tokens, ..Usage::default() };
             let events = vec![Event::Finish(finish), Event::Usage(usage), Event::Done];
             Ok(Batch { events, ..Batch::default() })
         };
@@ -87,6 +98,36 @@ impl Script {
         });
         paced.chain(stream::once(ready(end))).boxed_local()
     }
+}
+
+fn word_count(text: &str) -> u64 {
+    text.split_whitespace().count() as u64
+}
+
+fn no_vectors() -> Failure {
+    Failure::new(ErrorKind::InvalidRequest, "the builtin model makes no embeddings")
+}
+
+/// The fields of the client's body that the builtin model passes over. How the next token is
+/// chosen is none of them: it has no choice.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] when vectors are asked for.
+pub fn ignored(request: &Request) -> Result<Vec<String>, Failure> {
+    let chat = match &request.task {
+        Task::Embedding(_) => return Err(no_vectors()),
+        Task::Completion(_) => return Ok(request.losses.ignored().to_vec()),
+        Task::Chat(chat) => chat,
+    };
+    let refused = request.losses.refused().iter().map(|fault| fault.field.as_str());
+    let unheard = [
+        ("tools", !chat.tools.is_empty()),
+        ("response_format", chat.response_format.is_some()),
+        ("reasoning", chat.reasoning.is_some()),
+    ];
+    let unheard = unheard.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+    let names = request.losses.ignored().iter().map(String::as_str);
+    Ok(names.chain(refused).chain(unheard).map(str::to_owned).collect())
 }
 
 /// The N of `count to N`.
@@ -115,15 +156,12 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_protocol::Message;
+    use tidegate_protocol::Sampling;
 
     fn script(prompt: &str, max_tokens: Option<u32>) -> Script {
-        let mut request = ChatRequest {
-            messages: vec![Message { content: prompt.to_owned(), ..Message::default() }],
-            ..ChatRequest::default()
-        };
-        request.sampling.max_tokens = max_tokens;
-        Script::for_request(&request)
+        let messages = vec![Message::text(Role::User, prompt)];
+        let sampling = Sampling { max_tokens, ..Sampling::default() };
+        Script::for_chat(&Chat { messages, sampling, ..Chat::default() })
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
-use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, StreamId};
+use tidegate_protocol::{Batch, ErrorKind, Failure, Request, StreamId, Wire, fit};
 
 use crate::config::{Model, ProviderKind};
 use client::HttpClient;
@@ -46,7 +46,7 @@ pub type Answer = LocalBoxStream<'static, Result<Batch, Failure>>;
 /// What an upstream is asked.
 #[derive(Clone)]
 pub struct Call {
-    pub request: Arc<ChatRequest>,
+    pub request: Arc<Request>,
     /// Sent along as `X-Request-Id`, so that the upstream's log can be matched.
     pub id: StreamId,
     pub pool: Pool,
@@ -59,7 +59,7 @@ pub trait Provider {
 
     /// Whether the upstream will answer `request` piece by piece. If not, its first byte comes with
     /// its last, and no time limit between the two makes sense.
-    fn streams(&self, _request: &ChatRequest) -> bool {
+    fn streams(&self, _request: &Request) -> bool {
         true
     }
 
@@ -82,8 +82,28 @@ pub fn for_model(model: &Model, client: &HttpClient) -> Rc<dyn Provider> {
 /// Whether answers to `request` come in the client's own dialect from a provider of this kind,
 /// and can be relayed frame by frame.
 #[must_use]
-pub fn relays(kind: ProviderKind, request: &ChatRequest) -> bool {
-    matches!(kind, ProviderKind::OpenAi | ProviderKind::Vllm) && request.original.is_some()
+pub fn relays(kind: ProviderKind, request: &Request) -> bool {
+    wire(kind).is_some_and(|wire| fit::relays(request, wire))
+}
+
+/// The fields of the client's body that a provider of this kind leaves out.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] with every field that must not be left out.
+pub fn ignored(kind: ProviderKind, request: &Request) -> Result<Vec<String>, Failure> {
+    match wire(kind) {
+        Some(wire) => fit::ignored(request, wire),
+        None => builtin::ignored(request),
+    }
+}
+
+/// What upstreams of this kind speak; the builtin model speaks nothing.
+fn wire(kind: ProviderKind) -> Option<Wire> {
+    match kind {
+        ProviderKind::OpenAi | ProviderKind::Vllm => Some(Wire::OpenAi),
+        ProviderKind::Ollama => Some(Wire::Ollama),
+        ProviderKind::Builtin => None,
+    }
 }
 
 /// So many of an upstream's models are named in a message.

@@ -36,8 +36,8 @@ impl Provider for Ollama {
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let target = Rc::clone(&self.target);
         async move {
-            let body = ollama::encode_request(&call.request, &target.upstream_model)?;
-            let reply = target.chat(call.id, Bytes::from(body), call.pool).await?;
+            let encoded = ollama::encode_request(&call.request, &target.upstream_model)?;
+            let reply = target.chat(call.id, Bytes::from(encoded.body), call.pool).await?;
             let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }

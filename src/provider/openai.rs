@@ -6,7 +6,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
-use tidegate_protocol::{ChatRequest, Decoder, ErrorKind, Failure, openai};
+use tidegate_protocol::{Decoder, ErrorKind, Failure, Original, Request, Wire, fit, openai};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
@@ -36,17 +36,16 @@ impl Provider for OpenAi {
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let target = Rc::clone(&self.target);
         async move {
-            let relay = call.request.original.is_some();
             let stream = asks_for_stream(&call.request);
-            let body = openai::encode_request(&call.request, &target.upstream_model, stream);
-            let reply = target.chat(call.id, Bytes::from(body), call.pool).await?;
-            let decoder = decoder_for(&reply, &call.request, &target, relay);
+            let encoded = openai::encode_request(&call.request, &target.upstream_model, stream)?;
+            let reply = target.chat(call.id, Bytes::from(encoded.body), call.pool).await?;
+            let decoder = decoder_for(&reply, &call.request, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
     }
 
-    fn streams(&self, request: &ChatRequest) -> bool {
+    fn streams(&self, request: &Request) -> bool {
         asks_for_stream(request)
     }
 
@@ -66,17 +65,13 @@ impl Provider for OpenAi {
 
 /// A translated answer is always streamed, so that it can be watched and cancelled. A relayed one
 /// comes as the client asked for it, so that it comes as the upstream wrote it.
-fn asks_for_stream(request: &ChatRequest) -> bool {
-    request.stream || request.original.is_none()
+fn asks_for_stream(request: &Request) -> bool {
+    request.stream || !fit::relays(request, Wire::OpenAi)
 }
 
 /// Trusts the response's own type over what was asked: some servers answer whole all the same.
-fn decoder_for(
-    reply: &Reply,
-    request: &ChatRequest,
-    target: &Target,
-    relay: bool,
-) -> Box<dyn Decoder> {
+fn decoder_for(reply: &Reply, request: &Request, target: &Target) -> Box<dyn Decoder> {
+    let relay = fit::relays(request, Wire::OpenAi);
     let whole = reply
         .headers
         .get(CONTENT_TYPE)
@@ -87,7 +82,7 @@ fn decoder_for(
         Box::new(openai::WholeDecoder::new(WHOLE_BODY_BYTES, relay && !request.stream))
     } else if relay && request.stream {
         let name = &target.upstream_model;
-        let choices = request.original.as_ref().map_or(1, openai::Original::choices);
+        let choices = request.original.as_ref().map_or(1, Original::choices);
         let decoder = openai::RelayDecoder::new(max, request.include_usage, name);
         Box::new(decoder.with_choices(choices))
     } else {

@@ -7,7 +7,7 @@ use actix_rt::net::{TcpListener, TcpStream};
 use actix_web::http::StatusCode;
 use bytes::Bytes;
 use futures::StreamExt;
-use tidegate_protocol::{ChatRequest, ErrorKind, Event, StreamId};
+use tidegate_protocol::{ErrorKind, Event, Request, StreamId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -145,7 +145,7 @@ async fn break_off(mut socket: TlsStream<TcpStream>, bytes: usize, end: End) {
 
 /// What was said, and whether it was finished.
 async fn hear(provider: &OpenAi) -> Option<(String, bool)> {
-    let request = Arc::new(ChatRequest { stream: true, ..ChatRequest::default() });
+    let request = Arc::new(Request { stream: true, ..Request::default() });
     let call = Call { request, id: StreamId::new(0, 1), pool: Pool::Avoid };
     let mut answer = provider.open(call).await.ok()?;
     let (mut text, mut finished) = (String::new(), false);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use futures::future::{FutureExt, LocalBoxFuture};
-use tidegate_protocol::{ChatRequest, Failure, openai};
+use tidegate_protocol::{Failure, Request, openai};
 
 use super::client::HttpClient;
 use super::openai::OpenAi;
@@ -28,7 +28,7 @@ impl Provider for Vllm {
         self.0.open(call)
     }
 
-    fn streams(&self, request: &ChatRequest) -> bool {
+    fn streams(&self, request: &Request) -> bool {
         self.0.streams(request)
     }
 

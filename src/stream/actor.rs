@@ -10,7 +10,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
 };
 use futures::FutureExt;
-use tidegate_protocol::{Batch, ChatRequest, ErrorKind, Failure, Outcome};
+use tidegate_protocol::{Batch, ErrorKind, Failure, Outcome, Request};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::level::Level;
@@ -77,7 +77,7 @@ struct Client {
 /// What is used up by asking the backend.
 struct Opening {
     backend: Arc<Recipient<Generate>>,
-    request: Arc<ChatRequest>,
+    request: Arc<Request>,
 }
 
 impl StreamActor {
@@ -170,14 +170,15 @@ impl StreamActor {
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
-        let failure = self.judge(result);
+        let failure = self.judge(result.and_then(|()| self.transcript.can_end_well()));
         let kind = failure.as_ref().map(|failure| failure.kind);
         let outcome = kind.map_or(Outcome::Completed, ErrorKind::outcome);
         if let Some(failure) = &failure {
             self.log_failure(outcome, failure);
         }
         self.recorder.end(outcome, kind, self.transcript.usage());
-        self.transcript.end(outcome, failure, self.recorder.age());
+        let first_piece = self.recorder.time_to_first_token();
+        self.transcript.end(outcome, failure, self.recorder.age(), first_piece);
     }
 
     /// The request's one failure line.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::Recipient;
-use tidegate_protocol::{ChatRequest, Encoder, StreamId};
+use tidegate_protocol::{Encoder, Request, StreamId};
 
 use crate::backend::Generate;
 use crate::config::Disconnect;
@@ -28,7 +28,7 @@ pub struct StreamMeta {
 /// A stream to be opened.
 pub struct StreamSpec {
     pub meta: StreamMeta,
-    pub request: Arc<ChatRequest>,
+    pub request: Arc<Request>,
     /// Writes in the client's dialect.
     pub encoder: Box<dyn Encoder>,
     /// Shared, since a recipient's clone is two allocations.

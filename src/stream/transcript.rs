@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tidegate_protocol::{
-    Batch, Encoder, End, ErrorKind, Event, Failure, FinishReason, Outcome, Payload, Usage,
+    Batch, Encoder, End, ErrorKind, Event, Failure, FinishReason, Outcome, Payload, Timings, Usage,
 };
 
 use super::subscription::{Publisher, Room};
@@ -20,6 +20,7 @@ pub struct Transcript {
     /// Reused from batch to batch.
     payloads: Vec<Payload>,
     usage: Option<Usage>,
+    timings: Option<Timings>,
     finish: Option<FinishReason>,
     chunks: u64,
     answer_bytes: usize,
@@ -33,6 +34,7 @@ impl Transcript {
             publisher,
             payloads: Vec::new(),
             usage: None,
+            timings: None,
             finish: None,
             chunks: 0,
             answer_bytes,
@@ -53,6 +55,7 @@ impl Transcript {
         for event in &batch.events {
             match event {
                 Event::Usage(usage) => self.usage = Some(*usage),
+                Event::Timings(timings) => self.timings = Some(*timings),
                 Event::Finish(reason) => self.finish = Some(reason.clone()),
                 _ => {}
             }
@@ -76,15 +79,33 @@ impl Transcript {
         }
     }
 
-    /// Says the one terminal.
-    pub fn end(&mut self, outcome: Outcome, failure: Option<Failure>, age: Duration) {
+    /// Whether a whole answer can be said in the client's dialect.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn can_end_well(&self) -> Result<(), Failure> {
+        self.encoder.objection(self.finish.as_ref()).map_or(Ok(()), Err)
+    }
+
+    /// Says the one terminal, `age` after the request arrived; the first piece of the answer came
+    /// `first_piece` after it.
+    pub fn end(
+        &mut self,
+        outcome: Outcome,
+        failure: Option<Failure>,
+        age: Duration,
+        first_piece: Option<Duration>,
+    ) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let end = End {
             outcome,
             failure: failure.as_ref(),
             finish: self.finish.clone(),
             usage: self.usage,
+            timings: self.timings,
             chunks: self.chunks,
-            duration_ns: u64::try_from(age.as_nanos()).unwrap_or(u64::MAX),
+            duration_ns: nanos(age),
+            first_piece_ns: first_piece.map(nanos),
         };
         let mut terminal = Vec::new();
         self.encoder.end(&end, &mut terminal);

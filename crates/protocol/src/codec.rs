@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::error::Failure;
-use crate::event::{Event, FinishReason, Usage};
+use crate::event::{Event, FinishReason, Timings, Usage};
 use crate::outcome::Outcome;
 
 /// All complete frames of one upstream read.
@@ -72,6 +72,13 @@ pub trait Encoder: Send {
     /// Encodes the one terminal of the stream, appending to `out`. Called once, last.
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>);
 
+    /// Why the answer, whole as it is, cannot be said in this dialect: a tool call whose arguments
+    /// are no JSON, where the dialect has room for an object only. Asked once, before a completed
+    /// end.
+    fn objection(&self, _finish: Option<&FinishReason>) -> Option<Failure> {
+        None
+    }
+
     /// Bytes collected but not yet given out.
     fn held_bytes(&self) -> usize {
         0
@@ -87,10 +94,14 @@ pub struct End<'a> {
     pub finish: Option<FinishReason>,
     /// As the upstream reported it.
     pub usage: Option<Usage>,
+    /// As the upstream reported them.
+    pub timings: Option<Timings>,
     /// Pieces of the answer that were passed on.
     pub chunks: u64,
     /// From the request's arrival to its end.
     pub duration_ns: u64,
+    /// From the request's arrival to the first piece of the answer.
+    pub first_piece_ns: Option<u64>,
 }
 
 /// What a client's connection is given to write.

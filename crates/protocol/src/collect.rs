@@ -1,7 +1,7 @@
 //! An answer put together from its pieces, for clients that want it whole.
 
+use crate::chat::ToolCall;
 use crate::event::{Event, ToolCallDelta};
-use crate::request::ToolCall;
 
 /// The pieces of one answer, joined.
 #[derive(Debug, Default)]
@@ -19,7 +19,12 @@ impl Collected {
             Event::Text(text) => join(&mut self.content, text),
             Event::Reasoning(text) => join(&mut self.reasoning, text),
             Event::ToolCall(delta) => self.add_call(delta),
-            Event::Finish(_) | Event::Usage(_) | Event::Error(_) | Event::Done => {}
+            Event::Finish(_)
+            | Event::Usage(_)
+            | Event::Timings(_)
+            | Event::Embeddings(_)
+            | Event::Error(_)
+            | Event::Done => {}
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Failure;
 
 /// One thing an upstream said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A piece of the answer's text.
     Text(String),
@@ -17,6 +17,10 @@ pub enum Event {
     Finish(FinishReason),
     /// Token counts as the upstream reports them; a later report replaces an earlier one.
     Usage(Usage),
+    /// How long the upstream's own steps took; a later report replaces an earlier one.
+    Timings(Timings),
+    /// Vectors for the texts of a request, in its order.
+    Embeddings(Vec<Vec<f32>>),
     /// The upstream reported an error inside a successful response.
     Error(Failure),
     /// The wire format's own end mark (`[DONE]`, `"done": true`).
@@ -43,6 +47,8 @@ pub struct ToolCallDelta {
 pub enum FinishReason {
     /// The model ended its answer, or met a stop sequence.
     Stop,
+    /// The model met this stop sequence. Most upstreams do not tell which.
+    StopSequence(String),
     /// `max_tokens` or the context length was reached.
     Length,
     /// The model wants tools called.
@@ -58,7 +64,7 @@ impl FinishReason {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Stop => "stop",
+            Self::Stop | Self::StopSequence(_) => "stop",
             Self::Length => "length",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
@@ -86,6 +92,10 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Tokens generated, reasoning included.
     pub completion_tokens: u64,
+    /// How many of the prompt's tokens came from a cache, where the upstream tells.
+    pub cached_tokens: Option<u64>,
+    /// How many of the generated tokens were reasoning, where the upstream tells.
+    pub reasoning_tokens: Option<u64>,
 }
 
 impl Usage {
@@ -94,4 +104,17 @@ impl Usage {
     pub fn total_tokens(self) -> u64 {
         self.prompt_tokens.saturating_add(self.completion_tokens)
     }
+}
+
+/// How long the steps of an answer took by the upstream's own clock, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// From the request's arrival at the upstream to its last token.
+    pub total_ns: Option<u64>,
+    /// Until the model was loaded.
+    pub load_ns: Option<u64>,
+    /// Reading the prompt.
+    pub prompt_ns: Option<u64>,
+    /// Generating the answer.
+    pub generation_ns: Option<u64>,
 }

@@ -75,7 +75,7 @@ pub(crate) fn decode_body(body: &[u8], faults: &mut Faults) -> Result<Object, Fa
 const LISTED: usize = 64;
 
 /// The faults found so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     listed: Vec<FieldFault>,
     unlisted: usize,
@@ -185,6 +185,10 @@ impl Faults {
             self.add(field, format!("must be {allowed}"));
         }
         holds.then_some(())
+    }
+
+    pub fn listed(&self) -> &[FieldFault] {
+        &self.listed
     }
 
     /// # Errors

@@ -3,31 +3,40 @@
 //! Pure: no sockets, no clock, no runtime. Everything here can be fuzzed and built for wasm32.
 //!
 //! # Layout
-//! - [`ids`], [`request`], [`event`], [`outcome`], [`error`]: the vocabulary all dialects share.
+//! - [`ids`], [`request`], [`chat`], [`event`], [`outcome`], [`error`]: the vocabulary all dialects
+//!   share. [`original`], [`fit`]: what it cannot say, and what becomes of that.
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
 //! - [`openai`], [`ollama`], [`native`]: one wire format each.
 //! - `strict`, `fields`, `collect`: what dialects share: refusing JSON that is understood in two
 //!   ways, checking a request's fields, and putting the pieces of an answer together.
 
+pub mod chat;
 pub mod codec;
 mod collect;
 pub mod error;
 pub mod event;
 mod fields;
+pub mod fit;
 pub mod ids;
 pub mod native;
 pub mod ndjson;
 pub mod ollama;
 pub mod openai;
+pub mod original;
 pub mod outcome;
 pub mod request;
 pub mod sse;
 mod strict;
 
+pub use chat::{
+    Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, Tool, ToolCall, ToolChoice,
+};
 pub use codec::{Batch, Decoder, Encoder, End, Payload};
 pub use error::{ErrorKind, Failure, FieldFault};
-pub use event::{Event, FinishReason, ToolCallDelta, Usage};
+pub use event::{Event, FinishReason, Timings, ToolCallDelta, Usage};
+pub use fit::{Encoded, Losses, Wire};
 pub use ids::StreamId;
+pub use original::{Form, Original};
 pub use outcome::Outcome;
-pub use request::{ChatRequest, Message, Role, Sampling, ToolCall};
+pub use request::{Completion, Embedding, Request, Task};

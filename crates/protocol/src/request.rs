@@ -1,75 +1,76 @@
-//! A chat request, in the words all dialects share.
+//! A request, in the words all dialects share.
+//!
+//! Every dialect decodes to it, every upstream's wire is encoded from it. What these words cannot
+//! say is kept in two places: [`Losses`] name it, and the [`Original`] body still has it for an
+//! upstream that speaks the client's own dialect.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
-use crate::openai::Original;
+use crate::chat::{Chat, Sampling};
+use crate::fit::Losses;
+use crate::original::Original;
 
 /// One call of a client, decoded and validated.
 #[derive(Debug, Clone, Default)]
-pub struct ChatRequest {
+pub struct Request {
     /// The model's public name; none asks for the active model.
     pub model: Option<String>,
-    pub messages: Vec<Message>,
     /// Whether the client wants the answer piece by piece.
     pub stream: bool,
     /// Whether a streamed OpenAI answer ends with a usage chunk.
     pub include_usage: bool,
-    pub sampling: Sampling,
-    /// Tool definitions in OpenAI's form, untouched.
-    pub tools: Option<Box<RawValue>>,
-    /// In OpenAI's form, untouched.
-    pub tool_choice: Option<Box<RawValue>>,
-    /// In OpenAI's form, untouched.
-    pub response_format: Option<Box<RawValue>>,
-    /// The body as an OpenAI client sent it: relayed to an upstream of the same dialect, so that
-    /// fields unknown to the gateway reach it.
+    pub task: Task,
+    /// What of the body the words all dialects share cannot say.
+    pub losses: Losses,
+    /// The body as the client sent it, in dialects that upstreams speak too: relayed to those, so
+    /// that fields unknown to the gateway reach them.
     pub original: Option<Original>,
 }
 
-/// How the next token is chosen, and when to stop. Absent means the upstream's default.
+impl Request {
+    /// The conversation to be continued, if that is what is asked for.
+    #[must_use]
+    pub fn chat(&self) -> Option<&Chat> {
+        match &self.task {
+            Task::Chat(chat) => Some(chat),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Continue a conversation.
+    Chat(Chat),
+    /// Continue a text, without roles and templates.
+    Completion(Completion),
+    /// Turn texts into vectors.
+    Embedding(Embedding),
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self::Chat(Chat::default())
+    }
+}
+
+/// A text to be continued.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sampling {
-    pub temperature: Option<f64>,
-    pub top_p: Option<f64>,
-    pub max_tokens: Option<u32>,
-    pub stop: Vec<String>,
-    pub seed: Option<i64>,
-    pub presence_penalty: Option<f64>,
-    pub frequency_penalty: Option<f64>,
+pub struct Completion {
+    pub prompt: String,
+    /// What comes behind the text to be generated.
+    pub suffix: Option<String>,
+    pub sampling: Sampling,
 }
 
-/// One message of the conversation.
+/// Texts to be turned into vectors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Message {
-    pub role: Role,
-    pub content: String,
-    /// Calls the assistant made in this message.
-    pub tool_calls: Vec<ToolCall>,
-    /// The call that a tool's message answers.
-    pub tool_call_id: Option<String>,
-    /// The images of the message, as URLs (`data:` URLs included), in order.
-    pub images: Vec<String>,
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    System,
-    /// OpenAI's newer word for system.
-    Developer,
-    #[default]
-    User,
-    Assistant,
-    Tool,
-}
-
-/// A whole tool call, as a message of the conversation repeats it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolCall {
-    pub id: String,
-    pub name: String,
-    /// JSON text.
-    pub arguments: String,
+pub struct Embedding {
+    pub input: Vec<String>,
+    /// How long the vectors should be; none leaves it to the model.
+    pub dimensions: Option<u32>,
+    /// Whether the client wants vectors in base64 (little-endian floats) and not as numbers.
+    pub base64: bool,
+    /// Whether a text that is too long may be cut; none leaves it to the upstream.
+    pub truncate: Option<bool>,
+    pub user: Option<String>,
 }

@@ -64,7 +64,12 @@ impl Encoder for EventEncoder {
                 Event::Reasoning(text) => chunk.reasoning = Some(text),
                 Event::ToolCall(call) => chunk.tool_calls = Some([call]),
                 // Told by the terminal.
-                Event::Finish(_) | Event::Usage(_) | Event::Error(_) | Event::Done => continue,
+                Event::Finish(_)
+                | Event::Usage(_)
+                | Event::Timings(_)
+                | Event::Embeddings(_)
+                | Event::Error(_)
+                | Event::Done => continue,
             }
             out.push(event(CHUNK, &chunk));
         }

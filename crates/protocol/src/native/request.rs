@@ -1,8 +1,9 @@
 //! A client's body, checked against the gateway's limits.
 
+use crate::chat::{Chat, Message, Part, Role, Sampling};
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body, join};
-use crate::request::{ChatRequest, Message, Role, Sampling};
+use crate::request::{Request, Task};
 
 const FIELDS: [&str; 5] = ["messages", "model", "temperature", "maxTokens", "stream"];
 const MESSAGE_FIELDS: [&str; 2] = ["role", "content"];
@@ -22,7 +23,7 @@ pub struct Limits {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) with every fault there is.
-pub fn decode_request(body: &[u8], limits: &Limits) -> Result<ChatRequest, Failure> {
+pub fn decode_request(body: &[u8], limits: &Limits) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
     check_names("", &fields, &FIELDS, &mut faults);
@@ -47,7 +48,8 @@ pub fn decode_request(body: &[u8], limits: &Limits) -> Result<ChatRequest, Failu
         ..Sampling::default()
     };
     let stream = stream.unwrap_or(true);
-    Ok(ChatRequest { model, messages, stream, sampling, ..ChatRequest::default() })
+    let task = Task::Chat(Chat { messages, sampling, ..Chat::default() });
+    Ok(Request { model, stream, task, ..Request::default() })
 }
 
 fn messages(fields: &Object, limits: &Limits, faults: &mut Faults) -> Vec<Message> {
@@ -67,7 +69,7 @@ fn message(path: &str, object: &Object, limits: &Limits, faults: &mut Faults) ->
     check_names(path, object, &MESSAGE_FIELDS, faults);
     let role = role(path, object, faults).unwrap_or_default();
     let content = content(path, object, limits, faults).unwrap_or_default();
-    Message { role, content, ..Message::default() }
+    Message { role, content: vec![Part::Text(content)], ..Message::default() }
 }
 
 fn role(path: &str, object: &Object, faults: &mut Faults) -> Option<Role> {

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::usage::WireUsage;
+use crate::chat::ToolCall;
 use crate::codec::{Batch, Encoder, End, Payload};
 use crate::collect::Collected;
 use crate::event::FinishReason;
 use crate::outcome::Outcome;
-use crate::request::ToolCall;
 
 /// Collects an answer and writes it as one body.
 ///

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::codec::{Batch, Decoder};
 use crate::error::{ErrorKind, Failure};
-use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
+use crate::event::{Event, FinishReason, Timings, ToolCallDelta, Usage};
 use crate::ndjson::NdjsonDecoder;
 use crate::openai::errors::decode_error_value;
 
@@ -89,6 +89,7 @@ impl State {
             let reason = line.done_reason.as_deref().filter(|reason| !reason.is_empty());
             batch.events.extend(reason.map(|reason| Event::Finish(self.finish_reason(reason))));
             batch.events.extend(line.usage().map(Event::Usage));
+            batch.events.extend(line.timings().map(Event::Timings));
             batch.events.push(Event::Done);
         }
         Ok(())
@@ -126,6 +127,10 @@ struct Line<'a> {
     done_reason: Option<String>,
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
+    total_duration: Option<u64>,
+    load_duration: Option<u64>,
+    prompt_eval_duration: Option<u64>,
+    eval_duration: Option<u64>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -142,7 +147,17 @@ impl<'a> Line<'a> {
     fn usage(&self) -> Option<Usage> {
         let completion_tokens = self.eval_count?;
         let prompt_tokens = self.prompt_eval_count.unwrap_or_default();
-        Some(Usage { prompt_tokens, completion_tokens })
+        Some(Usage { prompt_tokens, completion_tokens, ..Usage::default() })
+    }
+
+    fn timings(&self) -> Option<Timings> {
+        let timings = Timings {
+            total_ns: self.total_duration,
+            load_ns: self.load_duration,
+            prompt_ns: self.prompt_eval_duration,
+            generation_ns: self.eval_duration,
+        };
+        (timings != Timings::default()).then_some(timings)
     }
 }
 

@@ -1,47 +1,46 @@
 //! The body of `POST /api/chat`.
 //!
 //! What this wire has no word for is refused, not dropped, where the answer would be another one
-//! without it: images by address, forced tool calls, parts only OpenAI's dialect knows.
+//! without it: images by address, sound, forced tool calls.
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::error::Failure;
-use crate::fields::Faults;
-use crate::openai::Original;
-use crate::request::{ChatRequest, Message, Role, Sampling, ToolCall};
+use crate::chat::{
+    Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, ToolCall, ToolChoice,
+};
+use crate::error::{ErrorKind, Failure};
+use crate::fit::{Encoded, Losses};
+use crate::openai::WireTool;
+use crate::request::{Request, Task};
 
 /// Builds the body; the answer is always streamed.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) with every field that cannot be
-/// said to Ollama.
-pub fn encode_request(request: &ChatRequest, upstream_model: &str) -> Result<Vec<u8>, Failure> {
-    let mut faults = Faults::default();
-    for fault in request.original.iter().flat_map(Original::untranslatable) {
-        faults.add(fault.field.as_str(), fault.message.as_str());
-    }
-    let tool_names = tool_names(&request.messages);
-    let mut messages = Vec::with_capacity(request.messages.len());
-    for (index, message) in request.messages.iter().enumerate() {
-        let mut encoded = wire_message(&format!("messages[{index}]"), message, &mut faults);
-        let answered = message.tool_call_id.as_deref();
-        encoded.tool_name = answered.and_then(|id| tool_names.get(id).copied());
-        messages.push(encoded);
-    }
+/// [`ErrorKind::InvalidRequest`] with every field that cannot be said to Ollama.
+pub fn encode_request(request: &Request, upstream_model: &str) -> Result<Encoded, Failure> {
+    let Task::Chat(chat) = &request.task else {
+        let message = "this upstream is not asked for anything but chats";
+        return Err(Failure::new(ErrorKind::InvalidRequest, message));
+    };
+    let mut losses = request.losses.clone();
     let body = Body {
         model: upstream_model,
-        messages,
+        messages: wire_messages(&chat.messages, &mut losses),
         stream: true,
-        options: Options::from(&request.sampling),
-        tools: tools(request, &mut faults),
-        format: format(request.response_format.as_deref(), &mut faults),
+        options: Options::from(&chat.sampling),
+        tools: tools(chat, &mut losses),
+        format: chat.response_format.as_ref().and_then(format),
+        think: chat.reasoning.as_ref().map(|reasoning| think(reasoning, &mut losses)),
     };
-    faults.into_result()?;
+    if chat.user.is_some() {
+        losses.ignore("user");
+    }
+    let ignored = losses.into_ignored()?;
     // Strings, numbers and JSON that was parsed before: there is nothing that could fail.
-    Ok(serde_json::to_vec(&body).unwrap_or_default())
+    Ok(Encoded { body: serde_json::to_vec(&body).unwrap_or_default(), ignored })
 }
 
 #[derive(Serialize)]
@@ -50,10 +49,26 @@ struct Body<'a> {
     messages: Vec<WireMessage<'a>>,
     stream: bool,
     options: Options<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<&'a RawValue>,
+    format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<&'a RawValue>,
+    think: Option<Think<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Format<'a> {
+    Word(&'static str),
+    Schema(&'a RawValue),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Think<'a> {
+    Switch(bool),
+    Effort(&'a str),
 }
 
 #[derive(Serialize)]
@@ -62,6 +77,10 @@ struct Options<'a> {
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     num_predict: Option<u32>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -79,6 +98,8 @@ impl<'a> From<&'a Sampling> for Options<'a> {
         Self {
             temperature: sampling.temperature,
             top_p: sampling.top_p,
+            top_k: sampling.top_k,
+            min_p: sampling.min_p,
             num_predict: sampling.max_tokens,
             stop: &sampling.stop,
             seed: sampling.seed,
@@ -91,7 +112,9 @@ impl<'a> From<&'a Sampling> for Options<'a> {
 #[derive(Serialize)]
 struct WireMessage<'a> {
     role: Role,
-    content: &'a str,
+    content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     images: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -111,41 +134,67 @@ struct Function<'a> {
     arguments: &'a RawValue,
 }
 
+fn wire_messages<'a>(messages: &'a [Message], losses: &mut Losses) -> Vec<WireMessage<'a>> {
+    let tool_names = tool_names(messages);
+    let mut encoded = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let answered = message.tool_call_id.as_deref();
+        encoded.push(WireMessage {
+            tool_name: answered.and_then(|id| tool_names.get(id).copied()),
+            ..wire_message(&format!("messages[{index}]"), message, losses)
+        });
+    }
+    encoded
+}
+
 /// Ollama matches a tool's message to its call by the tool's name, OpenAI by the call's id.
 fn tool_names(messages: &[Message]) -> HashMap<&str, &str> {
     let calls = messages.iter().flat_map(|message| &message.tool_calls);
     calls.map(|call| (call.id.as_str(), call.name.as_str())).collect()
 }
 
-fn wire_message<'a>(path: &str, message: &'a Message, faults: &mut Faults) -> WireMessage<'a> {
-    let mut images = Vec::with_capacity(message.images.len());
-    for url in &message.images {
-        match base64_of(url) {
-            Some(data) => images.push(data),
-            None => faults.add(
-                format!("{path}.content"),
-                "images must be base64 `data:` URLs for this model: its upstream fetches nothing",
-            ),
+fn wire_message<'a>(path: &str, message: &'a Message, losses: &mut Losses) -> WireMessage<'a> {
+    let role = match message.role {
+        Role::Developer => Role::System,
+        role => role,
+    };
+    let mut wire = WireMessage {
+        role,
+        content: message.joined_text(),
+        thinking: None,
+        images: Vec::new(),
+        tool_calls: Vec::with_capacity(message.tool_calls.len()),
+        tool_name: None,
+    };
+    for part in &message.content {
+        match part {
+            Part::Text(_) => {}
+            Part::Reasoning(text) => wire.thinking = Some(text),
+            Part::Image(url) => match base64_of(url) {
+                Some(data) => wire.images.push(data),
+                None => losses.refuse(format!("{path}.content"), IMAGES),
+            },
+            Part::Audio { .. } => losses.refuse(format!("{path}.content"), AUDIO),
         }
     }
-    let mut tool_calls = Vec::with_capacity(message.tool_calls.len());
     for (index, call) in message.tool_calls.iter().enumerate() {
         match arguments_of(call) {
             Some(arguments) => {
-                tool_calls.push(WireCall { function: Function { name: &call.name, arguments } });
+                let function = Function { name: &call.name, arguments };
+                wire.tool_calls.push(WireCall { function });
             }
-            None => faults.add(
+            None => losses.refuse(
                 format!("{path}.tool_calls[{index}].function.arguments"),
                 "must be the text of a JSON object",
             ),
         }
     }
-    let role = match message.role {
-        Role::Developer => Role::System,
-        role => role,
-    };
-    WireMessage { role, content: &message.content, images, tool_calls, tool_name: None }
+    wire
 }
+
+const IMAGES: &str =
+    "images must be base64 `data:` URLs for this model: its upstream fetches nothing";
+const AUDIO: &str = "this model's upstream takes text and images only, no sound";
 
 fn base64_of(url: &str) -> Option<&str> {
     let (kind, data) = url.strip_prefix("data:")?.split_once(',')?;
@@ -158,50 +207,42 @@ fn arguments_of(call: &ToolCall) -> Option<&RawValue> {
     text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
-fn tools<'a>(request: &'a ChatRequest, faults: &mut Faults) -> Option<&'a RawValue> {
-    match request.tool_choice.as_deref().map(RawValue::get) {
-        None | Some("\"auto\"") => request.tools.as_deref(),
-        Some("\"none\"") => None,
-        Some(_) => {
-            faults.add("tool_choice", "must be \"auto\" or \"none\" for this model's upstream");
-            None
+/// This wire cannot force a call, nor keep a model from calling several tools.
+fn tools<'a>(chat: &'a Chat, losses: &mut Losses) -> Vec<WireTool<'a>> {
+    if chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty() {
+        losses.refuse("parallel_tool_calls", "must be true for this model's upstream");
+    }
+    match &chat.tool_choice {
+        None | Some(ToolChoice::Auto) => chat.tools.iter().map(WireTool::from).collect(),
+        Some(ToolChoice::None) => Vec::new(),
+        Some(ToolChoice::Required | ToolChoice::Function(_)) => {
+            losses.refuse("tool_choice", "must be \"auto\" or \"none\" for this model's upstream");
+            Vec::new()
         }
     }
 }
 
-#[derive(Deserialize)]
-struct ResponseFormat<'a> {
-    r#type: String,
-    #[serde(borrow)]
-    json_schema: Option<JsonSchema<'a>>,
+fn format(wanted: &ResponseFormat) -> Option<Format<'_>> {
+    match wanted {
+        ResponseFormat::Text => None,
+        ResponseFormat::Json => Some(Format::Word("json")),
+        ResponseFormat::Schema { schema, .. } => Some(Format::Schema(schema)),
+    }
 }
 
-#[derive(Deserialize)]
-struct JsonSchema<'a> {
-    #[serde(borrow)]
-    schema: &'a RawValue,
-}
-
-fn format<'a>(wanted: Option<&'a RawValue>, faults: &mut Faults) -> Option<&'a RawValue> {
-    let format: ResponseFormat<'a> = faults.read(
-        "response_format",
-        wanted?,
-        "{\"type\": \"text\" | \"json_object\" | \"json_schema\", \"json_schema\": {\"schema\"}}",
-    )?;
-    match (format.r#type.as_str(), format.json_schema) {
-        ("text", _) => None,
-        ("json_object", _) => serde_json::from_str("\"json\"").ok(),
-        ("json_schema", Some(json_schema)) => Some(json_schema.schema),
-        ("json_schema", None) => {
-            faults.add("response_format.json_schema.schema", "is required: a JSON schema");
-            None
+/// Words as Ollama's own translation of OpenAI's has them.
+fn think<'a>(reasoning: &'a Reasoning, losses: &mut Losses) -> Think<'a> {
+    match reasoning {
+        Reasoning::Off => Think::Switch(false),
+        Reasoning::On => Think::Switch(true),
+        Reasoning::Budget(_) => {
+            losses.ignore("(the number of tokens for reasoning)");
+            Think::Switch(true)
         }
-        _ => {
-            faults.add(
-                "response_format.type",
-                "must be one of \"text\", \"json_object\", \"json_schema\"",
-            );
-            None
-        }
+        Reasoning::Effort(effort) => Think::Effort(match effort.as_str() {
+            "minimal" => "low",
+            "xhigh" => "high",
+            effort => effort,
+        }),
     }
 }

@@ -48,8 +48,12 @@ impl ChunkEncoder {
             Event::Reasoning(text) => Delta { reasoning_content: Some(text), ..Delta::default() },
             Event::ToolCall(call) => Delta { tool_calls: Some([call.into()]), ..Delta::default() },
             Event::Finish(reason) => return self.write_finish(reason, out),
-            // Usage, errors and the end are told by the terminal.
-            Event::Usage(_) | Event::Error(_) | Event::Done => return,
+            // Usage, errors and the end are told by the terminal; times and vectors have no place.
+            Event::Usage(_)
+            | Event::Timings(_)
+            | Event::Embeddings(_)
+            | Event::Error(_)
+            | Event::Done => return,
         };
         self.write_role(out);
         self.chunks().write(&delta, None, out);
@@ -209,6 +213,20 @@ pub(super) struct WireUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
 }
 
 impl From<Usage> for WireUsage {
@@ -217,6 +235,12 @@ impl From<Usage> for WireUsage {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             total_tokens: usage.total_tokens(),
+            prompt_tokens_details: usage
+                .cached_tokens
+                .map(|cached_tokens| PromptDetails { cached_tokens }),
+            completion_tokens_details: usage
+                .reasoning_tokens
+                .map(|reasoning_tokens| CompletionDetails { reasoning_tokens }),
         }
     }
 }

@@ -4,22 +4,46 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::request::Original;
+use super::wire_messages::WireMessage;
+use super::wire_tools::{WireChoice, WireFormat, WireTool};
+use crate::chat::{Chat, Reasoning, Sampling};
+use crate::error::{ErrorKind, Failure};
 use crate::fields::Object;
-use crate::request::{ChatRequest, Message, Sampling, ToolCall};
+use crate::fit::{Encoded, Wire, relays};
+use crate::original::Original;
+use crate::request::{Request, Task};
 
 /// Builds the body of `POST /chat/completions`.
 ///
-/// From the client's own body when there is one: only the model's name, `stream` and
+/// From the client's own body when it is of this dialect: only the model's name, `stream` and
 /// `stream_options` are the gateway's. A streamed answer is always asked to report its usage.
-#[must_use]
-pub fn encode_request(request: &ChatRequest, upstream_model: &str, stream: bool) -> Vec<u8> {
-    let body = match &request.original {
-        Some(original) => serde_json::to_vec(&Relayed { original, upstream_model, stream }),
-        None => serde_json::to_vec(&Built::new(request, upstream_model, stream)),
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] with every field that cannot be said to this upstream.
+pub fn encode_request(
+    request: &Request,
+    upstream_model: &str,
+    stream: bool,
+) -> Result<Encoded, Failure> {
+    if let Some(original) = request.original.as_ref().filter(|_| relays(request, Wire::OpenAi)) {
+        let body = bytes_of(&Relayed { original, upstream_model, stream });
+        return Ok(Encoded { body, ignored: Vec::new() });
+    }
+    let Task::Chat(chat) = &request.task else {
+        let message = "this upstream is not asked for anything but chats";
+        return Err(Failure::new(ErrorKind::InvalidRequest, message));
     };
-    // Strings, numbers and JSON that was parsed before: there is nothing that could fail.
-    body.unwrap_or_default()
+    let mut losses = request.losses.clone();
+    if let Some(Reasoning::Budget(_)) = chat.reasoning {
+        losses.ignore("(the number of tokens for reasoning)");
+    }
+    let ignored = losses.into_ignored()?;
+    Ok(Encoded { body: bytes_of(&Built::new(chat, upstream_model, stream)), ignored })
+}
+
+/// Strings, numbers and JSON that was parsed before: there is nothing that could fail.
+fn bytes_of(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }
 
 /// The client's body with three fields replaced.
@@ -73,26 +97,44 @@ struct Built<'a> {
     stream_options: Option<StreamOptions>,
     #[serde(flatten)]
     sampling: WireSampling<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<&'a RawValue>,
+    tool_choice: Option<WireChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<&'a RawValue>,
+    parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<&'a RawValue>,
+    response_format: Option<WireFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
 }
 
 impl<'a> Built<'a> {
-    fn new(request: &'a ChatRequest, model: &'a str, stream: bool) -> Self {
+    fn new(chat: &'a Chat, model: &'a str, stream: bool) -> Self {
         Self {
             model,
-            messages: request.messages.iter().map(WireMessage::new).collect(),
+            messages: chat.messages.iter().map(WireMessage::new).collect(),
             stream,
             stream_options: stream.then(|| StreamOptions(Object::default())),
-            sampling: WireSampling::new(&request.sampling),
-            tools: request.tools.as_deref(),
-            tool_choice: request.tool_choice.as_deref(),
-            response_format: request.response_format.as_deref(),
+            sampling: WireSampling::new(&chat.sampling),
+            tools: chat.tools.iter().map(WireTool::from).collect(),
+            tool_choice: chat.tool_choice.as_ref().map(WireChoice::from),
+            parallel_tool_calls: chat.parallel_tool_calls,
+            response_format: chat.response_format.as_ref().map(WireFormat::from),
+            reasoning_effort: chat.reasoning.as_ref().and_then(effort),
+            user: chat.user.as_deref(),
         }
+    }
+}
+
+/// How much to think is the upstream's choice where there is no word for it.
+fn effort(reasoning: &Reasoning) -> Option<&str> {
+    match reasoning {
+        Reasoning::Off => Some("none"),
+        Reasoning::Effort(effort) => Some(effort),
+        Reasoning::On | Reasoning::Budget(_) => None,
     }
 }
 
@@ -102,6 +144,10 @@ struct WireSampling<'a> {
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_p: Option<f64>,
     /// The older name: every server knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
@@ -120,85 +166,13 @@ impl<'a> WireSampling<'a> {
         Self {
             temperature: sampling.temperature,
             top_p: sampling.top_p,
+            top_k: sampling.top_k,
+            min_p: sampling.min_p,
             max_tokens: sampling.max_tokens,
             stop: &sampling.stop,
             seed: sampling.seed,
             presence_penalty: sampling.presence_penalty,
             frequency_penalty: sampling.frequency_penalty,
         }
-    }
-}
-
-#[derive(Serialize)]
-struct WireMessage<'a> {
-    role: crate::request::Role,
-    content: Content<'a>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<WireToolCall<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Text(&'a str),
-    Parts(Vec<Part<'a>>),
-    /// An assistant that only called tools said nothing.
-    Nothing,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Part<'a> {
-    Text { text: &'a str },
-    ImageUrl { image_url: ImageUrl<'a> },
-}
-
-#[derive(Serialize)]
-struct ImageUrl<'a> {
-    url: &'a str,
-}
-
-impl<'a> WireMessage<'a> {
-    fn new(message: &'a Message) -> Self {
-        let text = message.content.as_str();
-        let content = if !message.images.is_empty() {
-            let text = (!text.is_empty()).then_some(Part::Text { text });
-            let images = message.images.iter();
-            let images = images.map(|url| Part::ImageUrl { image_url: ImageUrl { url } });
-            Content::Parts(text.into_iter().chain(images).collect())
-        } else if text.is_empty() && !message.tool_calls.is_empty() {
-            Content::Nothing
-        } else {
-            Content::Text(text)
-        };
-        Self {
-            role: message.role,
-            content,
-            tool_calls: message.tool_calls.iter().map(WireToolCall::from).collect(),
-            tool_call_id: message.tool_call_id.as_deref(),
-        }
-    }
-}
-
-/// A whole tool call as OpenAI writes it.
-#[derive(Serialize)]
-pub(super) struct WireToolCall<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    arguments: &'a str,
-}
-
-impl<'a> From<&'a ToolCall> for WireToolCall<'a> {
-    fn from(call: &'a ToolCall) -> Self {
-        let function = Function { name: &call.name, arguments: &call.arguments };
-        Self { id: &call.id, r#type: "function", function }
     }
 }

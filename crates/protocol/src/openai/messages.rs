@@ -2,26 +2,24 @@
 
 use serde_json::value::RawValue;
 
+use crate::chat::{Message, Part, Role, ToolCall};
 use crate::fields::{Faults, Object, join};
-use crate::request::{Message, Role, ToolCall};
+use crate::fit::Losses;
 
 const ROLES: &str = "one of \"system\", \"developer\", \"user\", \"assistant\", \"tool\"";
 const CONTENT: &str = "a string or a list of parts";
 const IMAGE: &str = "an object: {\"url\": a string}";
+const AUDIO: &str = "an object: {\"data\": a string, \"format\": a string}";
 const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": a string}";
 
-pub(super) fn decode(
-    fields: &Object,
-    faults: &mut Faults,
-    untranslatable: &mut Faults,
-) -> Vec<Message> {
+pub(super) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Message> {
     let required = faults.required("", fields, "messages", "a list of at least one message");
     let Some(value) = required else { return Vec::new() };
     faults.not_empty("messages", value, "message");
     let list = faults.objects("messages", value);
     let mut messages = Vec::with_capacity(list.len());
     for (path, object) in &list {
-        messages.push(MessageReader { path, object, faults, untranslatable }.read());
+        messages.push(MessageReader { path, object, faults, losses }.read());
     }
     messages
 }
@@ -30,17 +28,22 @@ struct MessageReader<'a> {
     path: &'a str,
     object: &'a Object,
     faults: &'a mut Faults,
-    untranslatable: &'a mut Faults,
+    losses: &'a mut Losses,
 }
+
+/// What is understood of a message. `refusal` is what an assistant says instead of an answer.
+const KNOWN: [&str; 7] =
+    ["role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls", "tool_call_id"];
 
 impl MessageReader<'_> {
     fn read(mut self) -> Message {
         let role = self.role();
+        self.losses.unknown(self.path, self.object, &KNOWN);
         let mut message = Message {
             role: role.unwrap_or_default(),
+            content: self.reasoning(role),
             tool_calls: self.tool_calls(),
             tool_call_id: self.string("tool_call_id"),
-            ..Message::default()
         };
         self.content(&mut message, role);
         message
@@ -51,10 +54,21 @@ impl MessageReader<'_> {
         self.faults.read(&self.field("role"), value, ROLES)
     }
 
+    /// Servers that show a model's reasoning want it back in the conversation.
+    fn reasoning(&mut self, role: Option<Role>) -> Vec<Part> {
+        if role != Some(Role::Assistant) {
+            return Vec::new();
+        }
+        let reasoning = self.string("reasoning_content").or_else(|| self.string("reasoning"));
+        let reasoning = reasoning.filter(|text| !text.is_empty());
+        reasoning.map(Part::Reasoning).into_iter().collect()
+    }
+
     fn content(&mut self, message: &mut Message, role: Option<Role>) {
         let field = self.field("content");
         // An assistant that called tools, or refused, need not have said anything.
         let value = if role == Some(Role::Assistant) {
+            message.push_text(&self.string("refusal").unwrap_or_default());
             self.object.get("content")
         } else {
             self.faults.required(self.path, self.object, "content", CONTENT)
@@ -64,31 +78,47 @@ impl MessageReader<'_> {
             for (path, part) in self.faults.objects(&field, value) {
                 self.part(&path, &part, message);
             }
-        } else if let Some(text) = self.faults.read(&field, value, CONTENT) {
-            message.content = text;
+        } else if let Some(text) = self.faults.read::<String>(&field, value, CONTENT) {
+            message.push_text(&text);
         }
     }
 
     fn part(&mut self, path: &str, part: &Object, message: &mut Message) {
         match self.faults.required_string(path, part, "type").as_deref() {
             Some("text") => {
+                self.losses.unknown(path, part, &["type", "text"]);
                 let text = self.faults.required_string(path, part, "text");
-                message.content.push_str(&text.unwrap_or_default());
+                message.push_text(&text.unwrap_or_default());
             }
-            Some("image_url") => message.images.extend(self.image(path, part)),
-            Some(_) => self.untranslatable.add(
+            Some("refusal") => {
+                let text = self.faults.required_string(path, part, "refusal");
+                message.push_text(&text.unwrap_or_default());
+            }
+            Some("image_url") => message.content.extend(self.image(path, part)),
+            Some("input_audio") => message.content.extend(self.audio(path, part)),
+            Some(_) => self.losses.refuse(
                 join(path, "type"),
-                "only text and image_url are understood by this model's upstream",
+                "only text, image_url and input_audio are understood by this model's upstream",
             ),
             None => {}
         }
     }
 
-    fn image(&mut self, path: &str, part: &Object) -> Option<String> {
+    fn image(&mut self, path: &str, part: &Object) -> Option<Part> {
         let value = self.faults.required(path, part, "image_url", IMAGE)?;
         let path = join(path, "image_url");
         let image: Object = self.faults.read(&path, value, IMAGE)?;
-        self.faults.required_string(&path, &image, "url")
+        self.losses.unknown(&path, &image, &["url"]);
+        self.faults.required_string(&path, &image, "url").map(Part::Image)
+    }
+
+    fn audio(&mut self, path: &str, part: &Object) -> Option<Part> {
+        let value = self.faults.required(path, part, "input_audio", AUDIO)?;
+        let path = join(path, "input_audio");
+        let audio: Object = self.faults.read(&path, value, AUDIO)?;
+        let data = self.faults.required_string(&path, &audio, "data");
+        let format = self.faults.required_string(&path, &audio, "format");
+        Some(Part::Audio { data: data?, format: format? })
     }
 
     fn tool_calls(&mut self) -> Vec<ToolCall> {
@@ -102,7 +132,7 @@ impl MessageReader<'_> {
         let kind = call.get("type").map_or("\"function\"", RawValue::get);
         if kind != "\"function\"" {
             let message = "only function calls are understood by this model's upstream";
-            self.untranslatable.add(join(path, "type"), message);
+            self.losses.refuse(join(path, "type"), message);
             return None;
         }
         let id = call.get("id").and_then(|id| self.faults.string(&join(path, "id"), id));

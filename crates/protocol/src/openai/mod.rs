@@ -1,6 +1,7 @@
 //! OpenAI's chat completions, as a client's dialect and as an upstream's wire.
 //!
-//! - [`request`], `messages`: a client's body, checked. [`encode_request`]: an upstream's body.
+//! - [`request`], `messages`, `tools`: a client's body, checked. [`encode_request`],
+//!   `wire_messages`, `wire_tools`: an upstream's body.
 //! - `frame`: what one streamed frame says. [`EventDecoder`] turns frames into events,
 //!   [`RelayDecoder`] passes them on and only scans them; `template` knows one like the last.
 //! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
@@ -19,8 +20,11 @@ mod relay_encoder;
 pub mod request;
 mod scan;
 mod template;
+mod tools;
 mod whole;
 mod whole_encoder;
+mod wire_messages;
+mod wire_tools;
 
 pub use chunks::ChunkEncoder;
 pub use encode::encode_request;
@@ -29,6 +33,7 @@ pub use events::EventDecoder;
 pub use models::{decode_models, models_body};
 pub use relay::RelayDecoder;
 pub use relay_encoder::RelayEncoder;
-pub use request::{Original, decode_request};
+pub use request::decode_request;
 pub use whole::WholeDecoder;
 pub use whole_encoder::WholeEncoder;
+pub(crate) use wire_tools::WireTool;

@@ -1,78 +1,54 @@
 //! A client's body, checked field by field.
 //!
 //! Fields the gateway has no word for are no fault: they stay in the [`Original`] and reach an
-//! upstream of the same dialect. What cannot be said to an upstream of another dialect is noted
-//! there as well, so that it is refused and not silently dropped.
-
-use std::fmt;
+//! upstream of the same dialect. For upstreams of another dialect they are named in the
+//! [`Losses`](crate::Losses).
 
 use serde_json::value::RawValue;
 
-use super::messages;
-use crate::error::{Failure, FieldFault};
+use super::{messages, tools};
+use crate::chat::{Chat, Reasoning, Sampling};
+use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body, join};
-use crate::request::{ChatRequest, Sampling};
-
-/// The body as the client sent it: its fields in order, their values untouched.
-#[derive(Clone)]
-pub struct Original {
-    pub(super) fields: Object,
-    untranslatable: Vec<FieldFault>,
-    choices: u32,
-}
-
-impl Original {
-    /// How many answers are asked for (`n`).
-    #[must_use]
-    pub fn choices(&self) -> u32 {
-        self.choices
-    }
-
-    /// The parts of the request that only an upstream of OpenAI's dialect understands.
-    #[must_use]
-    pub fn untranslatable(&self) -> &[FieldFault] {
-        &self.untranslatable
-    }
-}
-
-impl fmt::Debug for Original {
-    /// Names only: values are the client's content.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.fields.names()).finish()
-    }
-}
+use crate::fit::Losses;
+use crate::original::{Form, Original};
+use crate::request::{Request, Task};
 
 /// Reads and checks the body of `POST /v1/chat/completions`.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) with every fault there is.
-pub fn decode_request(body: &[u8]) -> Result<ChatRequest, Failure> {
+pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut untranslatable = Faults::default();
+    let mut losses = Losses::default();
     lookalikes(&fields, &mut faults);
-    let request = ChatRequest {
-        model: fields.get("model").and_then(|value| model(value, &mut faults)),
-        messages: messages::decode(&fields, &mut faults, &mut untranslatable),
-        stream: fields
-            .get("stream")
-            .and_then(|value| faults.boolean("stream", value))
-            .unwrap_or_default(),
-        include_usage: include_usage(&fields, &mut faults),
+    let chat = Chat {
+        messages: messages::decode(&fields, &mut faults, &mut losses),
         sampling: sampling(&fields, &mut faults),
-        tools: tools(&fields, &mut faults),
-        tool_choice: word_or_object("tool_choice", &fields, &mut faults),
-        response_format: response_format(&fields, &mut faults),
-        original: None,
+        tools: tools::decode(&fields, &mut faults, &mut losses),
+        tool_choice: tools::choice(&fields, &mut faults, &mut losses),
+        parallel_tool_calls: flag("parallel_tool_calls", &fields, &mut faults),
+        response_format: tools::response_format(&fields, &mut faults, &mut losses),
+        reasoning: reasoning(&fields, &mut faults),
+        user: fields.get("user").and_then(|value| faults.string("user", value)),
+    };
+    let request = Request {
+        model: fields.get("model").and_then(|value| model(value, &mut faults)),
+        stream: flag("stream", &fields, &mut faults).unwrap_or_default(),
+        include_usage: include_usage(&fields, &mut faults),
+        task: Task::Chat(chat),
+        ..Request::default()
     };
     let n = fields.get("n").and_then(|value| faults.integer("n", value, 1..=128));
     let choices = n.unwrap_or(1);
     if choices > 1 {
-        untranslatable.add("n", "more than one choice is only for upstreams of OpenAI's dialect");
+        losses.refuse("n", "more than one choice is only for upstreams of OpenAI's dialect");
     }
+    leftovers(&fields, &mut losses);
     faults.into_result()?;
-    let original = Original { fields, untranslatable: untranslatable.into_vec(), choices };
-    Ok(ChatRequest { original: Some(original), ..request })
+    let original = Original::new(Form::OpenAiChat, fields).with_choices(choices);
+    Ok(Request { losses, original: Some(original), ..request })
 }
 
 /// The fields that decide what is asked of the upstream.
@@ -88,6 +64,41 @@ const DECISIVE: [&str; 10] = [
     "tool_choice",
     "response_format",
 ];
+
+/// The other fields that are understood.
+const UNDERSTOOD: [&str; 11] = [
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "user",
+];
+
+/// Fields that make the answer another one. `false` and `{}` ask for nothing.
+const ESSENTIAL: [&str; 6] =
+    ["logprobs", "logit_bias", "audio", "web_search_options", "functions", "function_call"];
+
+/// Notes what only an upstream of OpenAI's dialect understands.
+fn leftovers(fields: &Object, losses: &mut Losses) {
+    for name in fields.names() {
+        let Some(value) = fields.get(name) else { continue };
+        let value = value.get();
+        let asks_for_text = value.trim_matches(['[', ']', ' ']) == "\"text\"";
+        if ESSENTIAL.contains(&name) || (name == "modalities" && !asks_for_text) {
+            if !matches!(value, "false" | "{}" | "[]") {
+                losses.refuse(name, "is only for upstreams of OpenAI's dialect");
+            }
+        } else if name != "modalities" && !DECISIVE.contains(&name) && !UNDERSTOOD.contains(&name) {
+            losses.ignore(join("", name));
+        }
+    }
+}
 
 /// Servers written in Go take `Model` for `model`, and the last of the two counts: passed on, it
 /// would undo what was checked here.
@@ -113,6 +124,10 @@ fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {
     Some(name)
 }
 
+fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
+    fields.get(name).and_then(|value| faults.boolean(name, value))
+}
+
 fn include_usage(fields: &Object, faults: &mut Faults) -> bool {
     let Some(value) = fields.get("stream_options") else { return false };
     let Some(options) = faults.read::<Object>("stream_options", value, "an object") else {
@@ -127,6 +142,7 @@ fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
         |name: &str, range| fields.get(name).and_then(|value| faults.number(name, value, range));
     let temperature = number("temperature", 0.0..=2.0);
     let top_p = number("top_p", 0.0..=1.0);
+    let min_p = number("min_p", 0.0..=1.0);
     let presence_penalty = number("presence_penalty", -2.0..=2.0);
     let frequency_penalty = number("frequency_penalty", -2.0..=2.0);
     // The newer name wins; both are checked.
@@ -135,6 +151,8 @@ fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
     Sampling {
         temperature,
         top_p,
+        top_k: top_k(fields, faults),
+        min_p,
         max_tokens: newer.or(older),
         stop: stop(fields, faults),
         seed: fields.get("seed").and_then(|value| faults.read("seed", value, "a whole number")),
@@ -152,6 +170,15 @@ fn max_tokens(name: &str, fields: &Object, faults: &mut Faults) -> Option<u32> {
     faults.integer(name, value, 1..=u32::MAX)
 }
 
+/// No word of OpenAI's own, but of most servers of its dialect. 0 and -1 turn it off.
+fn top_k(fields: &Object, faults: &mut Faults) -> Option<u32> {
+    let value = fields.get("top_k")?;
+    if value.get() == "-1" {
+        return None;
+    }
+    faults.integer("top_k", value, 0..=u32::MAX)
+}
+
 fn stop(fields: &Object, faults: &mut Faults) -> Vec<String> {
     let Some(value) = fields.get("stop") else { return Vec::new() };
     if value.get().starts_with('"') {
@@ -160,26 +187,8 @@ fn stop(fields: &Object, faults: &mut Faults) -> Vec<String> {
     faults.read("stop", value, "a string or a list of strings").unwrap_or_default()
 }
 
-fn tools(fields: &Object, faults: &mut Faults) -> Option<Box<RawValue>> {
-    let value = fields.get("tools")?;
-    let tools = faults.objects("tools", value);
-    for (path, tool) in &tools {
-        faults.required_string(path, tool, "type");
-    }
-    (!tools.is_empty()).then(|| value.to_owned())
-}
-
-fn word_or_object(name: &str, fields: &Object, faults: &mut Faults) -> Option<Box<RawValue>> {
-    let value = fields.get(name)?;
-    if !value.get().starts_with(['"', '{']) {
-        faults.add(name, "must be a string or an object");
-    }
-    Some(value.to_owned())
-}
-
-fn response_format(fields: &Object, faults: &mut Faults) -> Option<Box<RawValue>> {
-    let value = fields.get("response_format")?;
-    let format: Object = faults.read("response_format", value, "an object")?;
-    faults.required_string("response_format", &format, "type");
-    Some(value.to_owned())
+fn reasoning(fields: &Object, faults: &mut Faults) -> Option<Reasoning> {
+    let value = fields.get("reasoning_effort")?;
+    let effort = faults.string("reasoning_effort", value)?;
+    Some(if effort == "none" { Reasoning::Off } else { Reasoning::Effort(effort) })
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::chunks::WireUsage;
-use super::encode::WireToolCall;
+use super::wire_messages::WireToolCall;
 use crate::codec::{Batch, Encoder, End, Payload};
 use crate::collect::Collected;
 use crate::event::FinishReason;

@@ -1,0 +1,119 @@
+//! The tools of a client's body, and the form its answer must have.
+
+use serde_json::value::RawValue;
+
+use crate::chat::{ResponseFormat, Tool, ToolChoice};
+use crate::fields::{Faults, Object, join};
+use crate::fit::Losses;
+
+const FUNCTION: &str = "an object: {\"name\": a string, \"parameters\": a JSON schema}";
+const CHOICE: &str = "\"none\", \"auto\", \"required\", or {\"type\": \"function\", \"function\": {\"name\": a string}}";
+/// OpenAI wants a name; servers that speak its dialect mostly do not.
+const UNNAMED: &str = "response";
+
+pub(super) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Tool> {
+    let Some(value) = fields.get("tools") else { return Vec::new() };
+    let tools = faults.objects("tools", value);
+    tools.iter().filter_map(|(path, tool)| read_tool(path, tool, faults, losses)).collect()
+}
+
+fn read_tool(path: &str, tool: &Object, faults: &mut Faults, losses: &mut Losses) -> Option<Tool> {
+    let kind = faults.required_string(path, tool, "type")?;
+    if kind != "function" {
+        losses.refuse(join(path, "type"), "only functions are understood by this model's upstream");
+        return None;
+    }
+    losses.unknown(path, tool, &["type", "function"]);
+    let function = faults.required(path, tool, "function", FUNCTION)?;
+    let path = join(path, "function");
+    let function: Object = faults.read(&path, function, FUNCTION)?;
+    losses.unknown(&path, &function, &["name", "description", "parameters", "strict"]);
+    let name = faults.required_string(&path, &function, "name");
+    Some(Tool {
+        description: text(&path, "description", &function, faults),
+        parameters: function.get("parameters").map(ToOwned::to_owned),
+        strict: truth(&path, "strict", &function, faults),
+        name: name?,
+    })
+}
+
+pub(super) fn choice(
+    fields: &Object,
+    faults: &mut Faults,
+    losses: &mut Losses,
+) -> Option<ToolChoice> {
+    let value = fields.get("tool_choice")?;
+    match value.get() {
+        "\"none\"" => return Some(ToolChoice::None),
+        "\"auto\"" => return Some(ToolChoice::Auto),
+        "\"required\"" => return Some(ToolChoice::Required),
+        text if text.starts_with('{') => {}
+        text if text.starts_with('"') => {
+            losses.refuse("tool_choice", format!("must be {CHOICE}"));
+            return None;
+        }
+        _ => {
+            faults.add("tool_choice", "must be a string or an object");
+            return None;
+        }
+    }
+    let choice: Object = faults.read("tool_choice", value, CHOICE)?;
+    let function = choice.get("function").and_then(|function| {
+        let function: Object = faults.read("tool_choice.function", function, FUNCTION)?;
+        faults.required_string("tool_choice.function", &function, "name")
+    });
+    if function.is_none() {
+        losses.refuse("tool_choice", format!("must be {CHOICE}"));
+    }
+    function.map(ToolChoice::Function)
+}
+
+pub(super) fn response_format(
+    fields: &Object,
+    faults: &mut Faults,
+    losses: &mut Losses,
+) -> Option<ResponseFormat> {
+    let path = "response_format";
+    let value = fields.get(path)?;
+    let format: Object = faults.read(path, value, "an object")?;
+    match faults.required_string(path, &format, "type")?.as_str() {
+        "text" => Some(ResponseFormat::Text),
+        "json_object" => Some(ResponseFormat::Json),
+        "json_schema" => json_schema(&format, faults, losses),
+        _ => {
+            let allowed = "must be one of \"text\", \"json_object\", \"json_schema\"";
+            losses.refuse("response_format.type", allowed);
+            None
+        }
+    }
+}
+
+fn json_schema(
+    format: &Object,
+    faults: &mut Faults,
+    losses: &mut Losses,
+) -> Option<ResponseFormat> {
+    let path = "response_format.json_schema";
+    let given = format.get("json_schema");
+    let given = given.and_then(|value| faults.read::<Object>(path, value, "an object"));
+    let given = given.unwrap_or_default();
+    losses.unknown(path, &given, &["name", "description", "schema", "strict"]);
+    let Some(schema) = given.get("schema") else {
+        losses.refuse(join(path, "schema"), "is required: a JSON schema");
+        return None;
+    };
+    Some(ResponseFormat::Schema {
+        name: text(path, "name", &given, faults).unwrap_or_else(|| UNNAMED.to_owned()),
+        description: text(path, "description", &given, faults),
+        schema: RawValue::to_owned(schema),
+        strict: truth(path, "strict", &given, faults),
+    })
+}
+
+fn text(path: &str, name: &str, object: &Object, faults: &mut Faults) -> Option<String> {
+    object.get(name).and_then(|value| faults.string(&join(path, name), value))
+}
+
+fn truth(path: &str, name: &str, object: &Object, faults: &mut Faults) -> Option<bool> {
+    object.get(name).and_then(|value| faults.boolean(&join(path, name), value))
+}

@@ -1,0 +1,71 @@
+//! The body as a client sent it.
+
+use std::fmt;
+
+use crate::fields::Object;
+use crate::fit::Wire;
+
+/// The body as the client sent it: its fields in order, their values untouched.
+#[derive(Clone)]
+pub struct Original {
+    pub(crate) fields: Object,
+    form: Form,
+    choices: u32,
+}
+
+/// The kinds of body that an upstream takes as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// OpenAI's `/v1/chat/completions`.
+    OpenAiChat,
+    /// OpenAI's `/v1/completions`.
+    OpenAiCompletion,
+    /// OpenAI's `/v1/embeddings`.
+    OpenAiEmbedding,
+    /// Ollama's `/api/chat`.
+    OllamaChat,
+    /// Ollama's `/api/generate`.
+    OllamaGenerate,
+    /// Ollama's `/api/embed`.
+    OllamaEmbed,
+}
+
+impl Form {
+    /// The wire of which it is a part.
+    #[must_use]
+    pub fn wire(self) -> Wire {
+        match self {
+            Self::OpenAiChat | Self::OpenAiCompletion | Self::OpenAiEmbedding => Wire::OpenAi,
+            Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed => Wire::Ollama,
+        }
+    }
+}
+
+impl Original {
+    pub(crate) fn new(form: Form, fields: Object) -> Self {
+        Self { fields, form, choices: 1 }
+    }
+
+    /// The request asks for so many answers.
+    pub(crate) fn with_choices(self, choices: u32) -> Self {
+        Self { choices, ..self }
+    }
+
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// How many answers are asked for (`n`).
+    #[must_use]
+    pub fn choices(&self) -> u32 {
+        self.choices
+    }
+}
+
+impl fmt::Debug for Original {
+    /// Names only: values are the client's content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.fields.names()).finish()
+    }
+}
