@@ -1,8 +1,10 @@
 //! What clients send: refused with reasons, or said to every upstream as it was meant.
 
 use serde_json::Value;
-use tidegate_protocol::openai::{Original, error_body};
-use tidegate_protocol::{ChatRequest, ErrorKind, Failure, Role, native, ollama, openai};
+use tidegate_protocol::openai::error_body;
+use tidegate_protocol::{
+    Chat, ErrorKind, Failure, Original, Part, Request, Role, native, ollama, openai,
+};
 
 const MODEL: &str = "up \"stream\"\n";
 /// More than a failure of a body may take when it is told.
@@ -44,72 +46,90 @@ fn refused(failure: &Failure) {
     }
 }
 
-fn of_openai(request: &ChatRequest) {
+fn of_openai(request: &Request) {
     for stream in [false, true] {
         // The client's own body goes on, but for the gateway's three fields.
-        let relayed = openai::encode_request(request, MODEL, stream);
+        let relayed = openai_body(request, stream).expect("a relayed body");
         let again = openai::decode_request(&relayed).expect("a relayed body");
         same(&again, request, stream);
-        assert_eq!(openai::encode_request(&again, MODEL, stream), relayed, "relayed twice");
-        let choices = |request: &ChatRequest| request.original.as_ref().map(Original::choices);
+        assert_eq!(openai_body(&again, stream).as_ref(), Ok(&relayed), "relayed twice");
+        let choices = |request: &Request| request.original.as_ref().map(Original::choices);
         assert_eq!(choices(&again), choices(request));
         built(request, stream);
     }
     let_ollama_have(request);
 }
 
-/// A body made of what all dialects share says the same.
-fn built(request: &ChatRequest, stream: bool) {
-    let shared = ChatRequest { original: None, ..request.clone() };
-    let body = openai::encode_request(&shared, MODEL, stream);
+fn openai_body(request: &Request, stream: bool) -> Result<Vec<u8>, Failure> {
+    openai::encode_request(request, MODEL, stream).map(|encoded| encoded.body)
+}
+
+/// A body made of what all dialects share says the same, or the client is told what it cannot say.
+fn built(request: &Request, stream: bool) {
+    let shared = Request { original: None, ..request.clone() };
+    let body = match openai_body(&shared, stream) {
+        Ok(body) => body,
+        Err(failure) => {
+            assert!(!request.losses.refused().is_empty(), "{failure}");
+            return refused(&failure);
+        }
+    };
     let again = openai::decode_request(&body)
         .unwrap_or_else(|failure| panic!("{failure}: {}", String::from_utf8_lossy(&body)));
     same(&again, request, stream);
-    let original = again.original.as_ref().expect("a body");
-    assert_eq!((original.untranslatable(), original.choices()), ([].as_slice(), 1));
+    assert_eq!(again.original.as_ref().map(Original::choices), Some(1));
+    assert!(again.losses.refused().is_empty() && again.losses.ignored().is_empty());
 }
 
-fn same(again: &ChatRequest, request: &ChatRequest, stream: bool) {
+fn same(again: &Request, request: &Request, stream: bool) {
     assert_eq!(again.model.as_deref(), Some(MODEL));
     assert_eq!((again.stream, again.include_usage), (stream, stream));
+    let (again, request) = (chat(again), chat(request));
     assert_eq!(again.messages, request.messages);
     assert_eq!(again.sampling, request.sampling);
-    let raw = |request: &ChatRequest| {
-        [&request.tools, &request.tool_choice, &request.response_format]
-            .map(|value| value.as_ref().map(ToString::to_string))
-    };
-    assert_eq!(raw(again), raw(request));
+    // JSON that was passed on untouched has no equality of its own.
+    assert_eq!(format!("{:?}", again.tools), format!("{:?}", request.tools));
+    assert_eq!(format!("{:?}", again.response_format), format!("{:?}", request.response_format));
+    assert_eq!(
+        (&again.tool_choice, &again.parallel_tool_calls, &again.reasoning, &again.user),
+        (&request.tool_choice, &request.parallel_tool_calls, &request.reasoning, &request.user)
+    );
+}
+
+fn chat(request: &Request) -> &Chat {
+    request.chat().expect("a chat")
 }
 
 /// Ollama is told all of it, or the client is told what cannot be said.
-fn let_ollama_have(request: &ChatRequest) {
+fn let_ollama_have(request: &Request) {
     let body = match ollama::encode_request(request, MODEL) {
-        Ok(body) => body,
+        Ok(encoded) => encoded.body,
         Err(failure) => return refused(&failure),
     };
+    let chat = chat(request);
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!((&body["model"], &body["stream"]), (&MODEL.into(), &true.into()));
     let messages = body["messages"].as_array().expect("a list");
-    assert_eq!(messages.len(), request.messages.len());
-    for (said, meant) in messages.iter().zip(&request.messages) {
-        assert_eq!(said["content"], meant.content.as_str());
+    assert_eq!(messages.len(), chat.messages.len());
+    for (said, meant) in messages.iter().zip(&chat.messages) {
+        assert_eq!(said["content"], meant.joined_text());
         assert_ne!(said["role"], "developer");
         let count = |name: &str| said[name].as_array().map_or(0, Vec::len);
-        assert_eq!(count("images"), meant.images.len());
+        let images = meant.content.iter().filter(|part| matches!(part, Part::Image(_)));
+        assert_eq!(count("images"), images.count());
         assert_eq!(count("tool_calls"), meant.tool_calls.len());
     }
-    assert_eq!(body["options"]["num_predict"].as_u64(), request.sampling.max_tokens.map(u64::from));
+    assert_eq!(body["options"]["num_predict"].as_u64(), chat.sampling.max_tokens.map(u64::from));
 }
 
-fn of_native(request: &ChatRequest, limits: &native::Limits) {
-    assert!((1..=limits.max_messages).contains(&request.messages.len()));
-    for message in &request.messages {
-        assert!((1..=limits.max_content_chars).contains(&message.content.chars().count()));
+fn of_native(request: &Request, limits: &native::Limits) {
+    let chat = chat(request);
+    assert!((1..=limits.max_messages).contains(&chat.messages.len()));
+    for message in &chat.messages {
+        assert!((1..=limits.max_content_chars).contains(&message.joined_text().chars().count()));
         assert!(matches!(message.role, Role::User | Role::Assistant | Role::System));
     }
-    assert!(
-        request.sampling.max_tokens.is_some_and(|most| (1..=limits.max_tokens).contains(&most))
-    );
+    assert!(chat.sampling.max_tokens.is_some_and(|most| (1..=limits.max_tokens).contains(&most)));
     built(request, request.stream);
     let_ollama_have(request);
 }

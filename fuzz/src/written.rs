@@ -37,6 +37,8 @@ pub fn check(seen: &Seen) {
         usage,
         chunks: seen.chunks.into(),
         duration_ns: 1,
+        timings: None,
+        first_piece_ns: None,
     };
     as_chunks(seen, &end);
     as_whole(seen, &end);

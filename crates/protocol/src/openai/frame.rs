@@ -80,20 +80,19 @@ struct FunctionDelta {
 }
 
 #[derive(Deserialize)]
-struct WireUsage {
+struct WireUsage<'a> {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
+    #[serde(borrow)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens_details: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct PromptDetails {
+/// What both kinds of details may tell.
+#[derive(Deserialize, Default)]
+struct Details {
     cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
@@ -145,18 +144,21 @@ pub(super) fn finish(word: Option<&str>) -> Option<FinishReason> {
 }
 
 pub(super) fn usage(value: &RawValue) -> Option<Usage> {
-    let usage: WireUsage = serde_json::from_str(value.get()).ok()?;
+    let usage: WireUsage<'_> = serde_json::from_str(value.get()).ok()?;
     if usage.prompt_tokens.is_none() && usage.completion_tokens.is_none() {
         return None;
     }
     Some(Usage {
         prompt_tokens: usage.prompt_tokens.unwrap_or_default(),
         completion_tokens: usage.completion_tokens.unwrap_or_default(),
-        cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
-        reasoning_tokens: usage
-            .completion_tokens_details
-            .and_then(|details| details.reasoning_tokens),
+        cached_tokens: details(usage.prompt_tokens_details).cached_tokens,
+        reasoning_tokens: details(usage.completion_tokens_details).reasoning_tokens,
     })
+}
+
+/// Details that are not understood do not cost the counts.
+fn details(value: Option<&RawValue>) -> Details {
+    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
 }
 
 pub(super) fn malformed() -> Failure {

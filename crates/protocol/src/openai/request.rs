@@ -23,8 +23,12 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let fields = decode_body(body, &mut faults)?;
     let mut losses = Losses::default();
     lookalikes(&fields, &mut faults);
+    let model = fields.get("model").and_then(|value| model(value, &mut faults));
+    let messages = messages::decode(&fields, &mut faults, &mut losses);
+    let stream = flag("stream", &fields, &mut faults).unwrap_or_default();
+    let include_usage = include_usage(&fields, &mut faults);
     let chat = Chat {
-        messages: messages::decode(&fields, &mut faults, &mut losses),
+        messages,
         sampling: sampling(&fields, &mut faults),
         tools: tools::decode(&fields, &mut faults, &mut losses),
         tool_choice: tools::choice(&fields, &mut faults, &mut losses),
@@ -32,13 +36,6 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
         response_format: tools::response_format(&fields, &mut faults, &mut losses),
         reasoning: reasoning(&fields, &mut faults),
         user: fields.get("user").and_then(|value| faults.string("user", value)),
-    };
-    let request = Request {
-        model: fields.get("model").and_then(|value| model(value, &mut faults)),
-        stream: flag("stream", &fields, &mut faults).unwrap_or_default(),
-        include_usage: include_usage(&fields, &mut faults),
-        task: Task::Chat(chat),
-        ..Request::default()
     };
     let n = fields.get("n").and_then(|value| faults.integer("n", value, 1..=128));
     let choices = n.unwrap_or(1);
@@ -48,7 +45,8 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     leftovers(&fields, &mut losses);
     faults.into_result()?;
     let original = Original::new(Form::OpenAiChat, fields).with_choices(choices);
-    Ok(Request { losses, original: Some(original), ..request })
+    let task = Task::Chat(chat);
+    Ok(Request { model, stream, include_usage, task, losses, original: Some(original) })
 }
 
 /// The fields that decide what is asked of the upstream.

@@ -162,6 +162,7 @@ proptest! {
         let counts = Usage {
             prompt_tokens: prompt_tokens.into(),
             completion_tokens: completion_tokens.into(),
+            ..Usage::default()
         };
         let mut said = pieces.clone();
         if told_early {

@@ -1,7 +1,7 @@
 //! Requests at the edge of what is allowed, and what is said of keys that a client made up.
 
 use tidegate_protocol::native::{self, Limits};
-use tidegate_protocol::{Failure, Message, openai};
+use tidegate_protocol::{Failure, Message, Role, openai};
 
 const LIMITS: Limits = Limits {
     max_content_chars: 10,
@@ -57,8 +57,8 @@ fn as_many_messages_as_allowed_and_one_more() {
         let messages = vec![r#"{"role":"user","content":"0123456789"}"#; count].join(",");
         native::decode_request(format!("{{\"messages\":[{messages}]}}").as_bytes(), &LIMITS)
     };
-    let said = Message { content: "0123456789".to_owned(), ..Message::default() };
-    assert_eq!(with(3).unwrap().messages, vec![said; 3]);
+    let said = Message::text(Role::User, "0123456789");
+    assert_eq!(with(3).unwrap().chat().unwrap().messages, vec![said; 3]);
     let failure = with(4).unwrap_err();
     assert_eq!(failure.message, "messages: must hold at most 3 messages, not 4");
 }
@@ -70,10 +70,15 @@ fn as_many_choices_as_openai_allows() {
         openai::decode_request(body.as_bytes())
     };
     for (n, choices) in [("null", 1), ("1", 1), ("2", 2), ("128", 128)] {
-        let original = with(n).unwrap().original.unwrap();
-        let places: Vec<_> = original.untranslatable().iter().map(|f| f.field.as_str()).collect();
+        let request = with(n).unwrap();
+        let places: Vec<_> =
+            request.losses.refused().iter().map(|fault| fault.field.as_str()).collect();
         let expected: &[&str] = if choices > 1 { &["n"] } else { &[] };
-        assert_eq!((original.choices(), places.as_slice()), (choices, expected), "{n}");
+        assert_eq!(
+            (request.original.as_ref().unwrap().choices(), places.as_slice()),
+            (choices, expected),
+            "{n}"
+        );
     }
     for n in ["0", "129", "-1", "1.5", "4294967297"] {
         assert_eq!(field(with(n).expect_err(n)), "n");

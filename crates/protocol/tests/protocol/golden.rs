@@ -1,7 +1,7 @@
 //! Captures of real servers: what each decoder makes of them.
 
 use tidegate_protocol::openai::{self, RelayDecoder, WholeDecoder};
-use tidegate_protocol::{ErrorKind, Event, FinishReason, ToolCallDelta, ollama};
+use tidegate_protocol::{ErrorKind, Event, FinishReason, Timings, ToolCallDelta, Usage, ollama};
 
 use crate::support::{
     LLAMA_WHOLE, OLLAMA_CHAT, OLLAMA_KILLED, ROOM, Seen, VLLM_WHOLE, run_whole, stream, text, usage,
@@ -27,12 +27,12 @@ fn llama_cpp_with_usage() {
     let seen = events("llama-usage");
     let mut expected: Vec<_> = ["1", ".", " Red", ":", " This", " is"].map(text).into();
     expected.push(Event::Finish(FinishReason::Length));
-    expected.push(Event::Usage(usage(34, 6)));
+    let counts = Usage { cached_tokens: Some(0), ..usage(34, 6) };
+    expected.push(Event::Usage(counts));
     expected.push(Event::Done);
     assert_eq!((seen.events, seen.chunks), (expected, 6));
 
-    let notices =
-        [Event::Finish(FinishReason::Length), Event::Usage(usage(34, 6)), Event::Done].to_vec();
+    let notices = [Event::Finish(FinishReason::Length), Event::Usage(counts), Event::Done].to_vec();
     let seen = relayed("llama-usage", true);
     assert_eq!(seen.frames, without("llama-usage", &["[DONE]"]));
     assert_eq!(seen.events, notices);
@@ -124,8 +124,9 @@ fn what_no_capture_has() {
 
 #[test]
 fn whole_answers() {
+    let cached = Usage { cached_tokens: Some(33), ..usage(34, 6) };
     for (body, words, counts) in
-        [(LLAMA_WHOLE, "1. Red: This is", usage(34, 6)), (VLLM_WHOLE, "\n\n\n", usage(24, 3))]
+        [(LLAMA_WHOLE, "1. Red: This is", cached), (VLLM_WHOLE, "\n\n\n", usage(24, 3))]
     {
         let notices = [Event::Finish(FinishReason::Length), Event::Usage(counts), Event::Done];
         let seen = run_whole(WholeDecoder::new(ROOM, true), body);
@@ -143,6 +144,12 @@ fn ollama() {
     let mut expected: Vec<_> = ["1", ".", " Red", " -", " The", " most"].map(text).into();
     expected.push(Event::Finish(FinishReason::Length));
     expected.push(Event::Usage(usage(13, 6)));
+    expected.push(Event::Timings(Timings {
+        total_ns: Some(2_260_177_709),
+        load_ns: Some(1_171_012_266),
+        prompt_ns: Some(721_003_430),
+        generation_ns: Some(366_394_022),
+    }));
     expected.push(Event::Done);
     assert_eq!((seen.events, seen.chunks), (expected, 6));
 }

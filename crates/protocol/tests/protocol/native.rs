@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidegate_protocol::native::{EventEncoder, Limits, WholeEncoder, decode_request, error_body};
 use tidegate_protocol::{
-    ChatRequest, Encoder, ErrorKind, Event, Failure, FinishReason, Payload, Role, ToolCallDelta,
+    Encoder, ErrorKind, Event, Failure, FinishReason, Payload, Request, Role, ToolCallDelta,
 };
 
 use crate::support::{completed, encode, failed, text, usage, wire};
@@ -16,7 +16,7 @@ const LIMITS: Limits = Limits {
     max_tokens: 4096,
 };
 
-fn decode(body: &str) -> Result<ChatRequest, Failure> {
+fn decode(body: &str) -> Result<Request, Failure> {
     decode_request(body.as_bytes(), &LIMITS)
 }
 
@@ -30,17 +30,17 @@ fn faults(body: &str) -> Vec<(String, String)> {
 fn a_request_has_its_defaults() {
     let request = decode(r#"{"messages":[{"role":"user","content":"hi"}]}"#).unwrap();
     assert!(request.stream && request.model.is_none() && request.original.is_none());
-    assert_eq!(request.sampling.temperature, Some(0.7));
-    assert_eq!(request.sampling.max_tokens, Some(2048));
+    assert_eq!(request.chat().unwrap().sampling.temperature, Some(0.7));
+    assert_eq!(request.chat().unwrap().sampling.max_tokens, Some(2048));
     let request = decode(
         r#"{"messages":[{"role":"system","content":"0123456789"},{"role":"assistant","content":"éééééééééé"}],
             "model":"m","temperature":0,"maxTokens":4096,"stream":false}"#,
     )
     .unwrap();
     assert_eq!((request.model.as_deref(), request.stream), (Some("m"), false));
-    assert_eq!(request.sampling.temperature, Some(0.0));
-    assert_eq!(request.sampling.max_tokens, Some(4096));
-    assert_eq!(request.messages[1].role, Role::Assistant);
+    assert_eq!(request.chat().unwrap().sampling.temperature, Some(0.0));
+    assert_eq!(request.chat().unwrap().sampling.max_tokens, Some(4096));
+    assert_eq!(request.chat().unwrap().messages[1].role, Role::Assistant);
 }
 
 #[test]

@@ -2,19 +2,17 @@
 
 use serde_json::{Value, json};
 use tidegate_protocol::ollama::{EventDecoder, encode_request};
-use tidegate_protocol::{
-    ChatRequest, ErrorKind, Event, Failure, FinishReason, ToolCallDelta, openai,
-};
+use tidegate_protocol::{ErrorKind, Event, Failure, FinishReason, Request, ToolCallDelta, openai};
 
 use crate::support::{ROOM, Seen, run_whole, text, usage};
 
-fn decoded(body: &Value) -> ChatRequest {
+fn decoded(body: &Value) -> Request {
     openai::decode_request(body.to_string().as_bytes()).unwrap()
 }
 
 fn encoded(body: &Value) -> Result<Value, Failure> {
-    let body = encode_request(&decoded(body), "llama3:8b")?;
-    Ok(serde_json::from_slice(&body).unwrap())
+    let encoded = encode_request(&decoded(body), "llama3:8b")?;
+    Ok(serde_json::from_slice(&encoded.body).unwrap())
 }
 
 fn faulty_fields(body: &Value) -> Vec<String> {
@@ -90,7 +88,8 @@ fn what_ollama_has_no_word_for_is_refused() {
     let sound = json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}});
     let call = json!({"function": {"name": "f", "arguments": "[1]"}});
     let body = json!({
-        "n": 2, "tool_choice": "required", "tools": [{"type": "function"}],
+        "n": 2, "tool_choice": "required", "parallel_tool_calls": false,
+        "tools": [{"type": "function", "function": {"name": "f"}}],
         "messages": [
             {"role": "user", "content": [url, sound]},
             {"role": "assistant", "tool_calls": [call]}],
@@ -98,15 +97,16 @@ fn what_ollama_has_no_word_for_is_refused() {
     assert_eq!(
         faulty_fields(&body),
         [
-            "messages[0].content[1].type",
             "n",
             "messages[0].content",
+            "messages[0].content",
             "messages[1].tool_calls[0].function.arguments",
+            "parallel_tool_calls",
             "tool_choice",
         ]
     );
     let none = json!({"messages": [{"role": "user", "content": "hi"}], "tool_choice": "none",
-                      "tools": [{"type": "function"}]});
+                      "tools": [{"type": "function", "function": {"name": "f"}}]});
     assert_eq!(encoded(&none).unwrap().get("tools"), None);
 }
 

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 use tidegate_protocol::openai::{decode_request, encode_request};
-use tidegate_protocol::{ChatRequest, ErrorKind, Failure, Message, Role, Sampling, ToolCall};
+use tidegate_protocol::{
+    Chat, ErrorKind, Failure, Message, Part, Request, ResponseFormat, Role, Sampling, Task,
+    ToolCall, ToolChoice,
+};
 
-fn decode(body: &str) -> Result<ChatRequest, Failure> {
+fn decode(body: &str) -> Result<Request, Failure> {
     decode_request(body.as_bytes())
 }
 
@@ -18,15 +21,28 @@ fn with(fields: &str) -> String {
     format!(r#"{{"messages":[{{"role":"user","content":"hi"}}]{fields}}}"#)
 }
 
-fn encoded(request: &ChatRequest, stream: bool) -> Value {
-    serde_json::from_slice(&encode_request(request, "upstream", stream)).unwrap()
+fn encoded(request: &Request, stream: bool) -> Value {
+    serde_json::from_slice(&body(request, "upstream", stream)).unwrap()
+}
+
+fn body(request: &Request, model: &str, stream: bool) -> Vec<u8> {
+    encode_request(request, model, stream).unwrap().body
+}
+
+fn chat(body: &str) -> Chat {
+    decode(body).unwrap().chat().unwrap().clone()
+}
+
+/// Without the client's own body, as for a client of another dialect.
+fn shared(chat: Chat) -> Request {
+    Request { task: Task::Chat(chat), ..Request::default() }
 }
 
 #[test]
 fn all_known_fields_are_read() {
     let request = decode(&with(
         r#","model":"m","stream":true,"stream_options":{"include_usage":true},"temperature":1,
-            "top_p":0.5,"max_tokens":5,"max_completion_tokens":6,"stop":["a","b"],"seed":-1,
+            "top_p":0.5,"top_k":7,"min_p":0.1,"max_tokens":5,"max_completion_tokens":6,"stop":["a","b"],"seed":-1,
             "presence_penalty":-2,"frequency_penalty":2,"n":1,"user":null,
             "tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"auto",
             "response_format":{"type":"json_object"}"#,
@@ -39,17 +55,20 @@ fn all_known_fields_are_read() {
     let sampling = Sampling {
         temperature: Some(1.0),
         top_p: Some(0.5),
+        top_k: Some(7),
+        min_p: Some(0.1),
         max_tokens: Some(6),
         stop: vec!["a".to_owned(), "b".to_owned()],
         seed: Some(-1),
         presence_penalty: Some(-2.0),
         frequency_penalty: Some(2.0),
     };
-    assert_eq!(request.sampling, sampling);
-    assert_eq!(request.tool_choice.unwrap().get(), "\"auto\"");
-    assert_eq!(request.response_format.unwrap().get(), r#"{"type":"json_object"}"#);
-    assert!(request.tools.unwrap().get().contains("\"f\""));
-    assert!(request.original.unwrap().untranslatable().is_empty());
+    assert!(request.losses.refused().is_empty() && request.losses.ignored().is_empty());
+    let chat = request.chat().unwrap();
+    assert_eq!(chat.sampling, sampling);
+    assert_eq!(chat.tool_choice, Some(ToolChoice::Auto));
+    assert!(matches!(chat.response_format, Some(ResponseFormat::Json)));
+    assert_eq!(chat.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["f"]);
 }
 
 #[test]
@@ -59,34 +78,36 @@ fn what_is_not_said_or_null_is_absent() {
     for body in [with(""), with(nulls)] {
         let request = decode(&body).unwrap();
         assert_eq!((&request.model, request.stream, request.include_usage), (&None, false, false));
-        assert_eq!(request.sampling, Sampling::default());
-        assert!(request.tools.is_none() && request.tool_choice.is_none());
-        assert!(request.response_format.is_none());
+        let chat = request.chat().unwrap();
+        assert_eq!(chat.sampling, Sampling::default());
+        assert!(chat.tools.is_empty() && chat.tool_choice.is_none());
+        assert!(chat.response_format.is_none());
     }
 }
 
 #[test]
 fn messages_of_every_kind() {
-    let request = decode(
+    let chat = chat(
         r#"{"messages":[
             {"role":"developer","content":"d"},
-            {"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"b"}]},
+            {"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"c"},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]},
             {"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
             {"role":"tool","content":"r","tool_call_id":"c"},
-            {"role":"assistant","refusal":"no"}]}"#,
-    )
-    .unwrap();
+            {"role":"assistant","reasoning_content":"hm","refusal":"no"}]}"#,
+    );
     let call = ToolCall { id: "c".to_owned(), name: "f".to_owned(), arguments: "{}".to_owned() };
-    let message =
-        |role, content: &str| Message { role, content: content.to_owned(), ..Message::default() };
+    let text = |text: &str| Part::Text(text.to_owned());
+    let sound = Part::Audio { data: "AA".to_owned(), format: "wav".to_owned() };
+    let seen = vec![text("ab"), Part::Image("data:x".to_owned()), text("c"), sound];
+    let refused = vec![Part::Reasoning("hm".to_owned()), text("no")];
     let expected = [
-        message(Role::Developer, "d"),
-        Message { images: vec!["data:x".to_owned()], ..message(Role::User, "ab") },
-        Message { tool_calls: vec![call], ..message(Role::Assistant, "") },
-        Message { tool_call_id: Some("c".to_owned()), ..message(Role::Tool, "r") },
-        message(Role::Assistant, ""),
+        Message::text(Role::Developer, "d"),
+        Message { content: seen, ..Message::default() },
+        Message { tool_calls: vec![call], ..Message::text(Role::Assistant, "") },
+        Message { tool_call_id: Some("c".to_owned()), ..Message::text(Role::Tool, "r") },
+        Message { role: Role::Assistant, content: refused, ..Message::default() },
     ];
-    assert_eq!(request.messages, expected);
+    assert_eq!(chat.messages, expected);
 }
 
 #[test]
@@ -155,12 +176,12 @@ fn bodies_that_are_no_request() {
 
 #[test]
 fn a_relayed_body_keeps_what_the_gateway_does_not_know() {
-    let body = with(
+    let sent = with(
         r#","model":"public","top_k": 40,"stream":false,"x":{"b":1, "a":[1.0,2e3]},
             "stream_options":{"continuous_usage_stats":true,"include_usage":false},"seed":7"#,
     );
-    let request = decode(&body).unwrap();
-    let streamed = encode_request(&request, "up\"stream", true);
+    let request = decode(&sent).unwrap();
+    let streamed = body(&request, "up\"stream", true);
     let text = std::str::from_utf8(&streamed).unwrap();
     assert!(text.contains(r#""x":{"b":1, "a":[1.0,2e3]}"#), "values are untouched: {text}");
     let expected = json!({
@@ -181,53 +202,68 @@ fn a_relayed_body_keeps_what_the_gateway_does_not_know() {
 
 #[test]
 fn a_body_is_built_where_there_is_none() {
-    let request = decode(&with(
-        r#","temperature":0.5,"max_tokens":9,"stop":"x","seed":1,"top_p":1,"presence_penalty":0,
-            "frequency_penalty":0,"tools":[{"type":"function"}],"tool_choice":"auto",
-            "response_format":{"type":"text"}"#,
-    ))
-    .unwrap();
-    let call = ToolCall { id: "c".to_owned(), name: "f".to_owned(), arguments: "{}".to_owned() };
-    let assistant = Message { role: Role::Assistant, tool_calls: vec![call], ..Message::default() };
-    let tool = Message {
-        role: Role::Tool,
-        content: "r".to_owned(),
-        tool_call_id: Some("c".to_owned()),
-        ..Message::default()
-    };
-    let seen = Message {
-        content: "see".to_owned(),
-        images: vec!["data:x".to_owned()],
-        ..Message::default()
-    };
-    let request = ChatRequest { original: None, messages: vec![seen, assistant, tool], ..request };
+    let chat = chat(
+        r#"{"temperature":0.5,"max_tokens":9,"stop":"x","seed":1,"top_p":1,"top_k":4,"min_p":0.5,
+            "presence_penalty":0,"frequency_penalty":0,"parallel_tool_calls":false,"user":"u",
+            "reasoning_effort":"low",
+            "tools":[{"type":"function","function":{"name":"f","parameters":{"type": "object"}}}],
+            "tool_choice":{"type":"function","function":{"name":"f"}},
+            "response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"a":1},"strict":true}},
+            "messages":[
+                {"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:x"}}]},
+                {"role":"assistant","reasoning":"hm","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]},
+                {"role":"tool","tool_call_id":"c","content":"r"},
+                {"role":"user","content":""}]}"#,
+    );
     let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     assert_eq!(
-        encoded(&request, true),
+        encoded(&shared(chat), true),
         json!({
             "model": "upstream", "stream": true, "stream_options": {"include_usage": true},
             "messages": [
                 {"role": "user", "content": [
                     {"type": "text", "text": "see"},
                     {"type": "image_url", "image_url": {"url": "data:x"}}]},
-                {"role": "assistant", "content": null, "tool_calls": [call]},
-                {"role": "tool", "content": "r", "tool_call_id": "c"}],
-            "temperature": 0.5, "max_tokens": 9, "stop": ["x"], "seed": 1, "top_p": 1.0,
-            "presence_penalty": 0.0, "frequency_penalty": 0.0, "tools": [{"type": "function"}],
-            "tool_choice": "auto", "response_format": {"type": "text"},
+                {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": [call]},
+                {"role": "tool", "content": "r", "tool_call_id": "c"},
+                {"role": "user", "content": ""}],
+            "temperature": 0.5, "max_tokens": 9, "stop": ["x"], "seed": 1, "top_p": 1.0, "top_k": 4,
+            "min_p": 0.5, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+            "parallel_tool_calls": false, "user": "u", "reasoning_effort": "low",
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "response_format": {"type": "json_schema",
+                                "json_schema": {"name": "n", "schema": {"a": 1}, "strict": true}},
         })
     );
-    let request = ChatRequest { messages: vec![Message::default()], ..ChatRequest::default() };
+    let bare = Chat { messages: vec![Message::default()], ..Chat::default() };
     let expected = json!({"model": "upstream", "stream": false, "messages": [{"role": "user", "content": ""}]});
-    assert_eq!(encoded(&request, false), expected);
+    assert_eq!(encoded(&shared(bare), false), expected);
 }
 
 #[test]
 fn what_is_built_can_be_decoded() {
-    let request = decode(&with(r#","temperature":0.25,"stop":["x","y"],"max_tokens":3"#)).unwrap();
-    let request = ChatRequest { original: None, ..request };
-    let again = decode_request(&encode_request(&request, "m", true)).unwrap();
-    assert_eq!((again.messages, again.sampling), (request.messages, request.sampling));
+    let before = chat(&with(r#","temperature":0.25,"stop":["x","y"],"max_tokens":3"#));
+    let again = body(&shared(before.clone()), "m", true);
+    let again = chat(std::str::from_utf8(&again).unwrap());
+    assert_eq!((again.messages, again.sampling), (before.messages, before.sampling));
+}
+
+#[test]
+fn what_only_openai_understands_is_refused_or_named_to_others() {
+    let request = decode(&with(
+        r#","store":true,"metadata":{"a":"b"},"service_tier":null,"modalities":["text"],
+            "logprobs":true,"top_logprobs":3,"logit_bias":{"1":2},"audio":{},"n":2,
+            "tools":[{"type":"custom","custom":{}},{"type":"function","function":{"name":"f","x":1}}],
+            "tool_choice":{"type":"allowed_tools"},"response_format":{"type":"grammar"}"#,
+    ))
+    .unwrap();
+    let refused: Vec<_> = request.losses.refused().iter().map(|f| f.field.as_str()).collect();
+    let expected =
+        ["tools[0].type", "tool_choice", "response_format.type", "n", "logprobs", "logit_bias"];
+    assert_eq!(refused, expected);
+    let ignored = ["tools[1].function.x", "store", "metadata", "top_logprobs"];
+    assert_eq!(request.losses.ignored(), ignored);
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub fn text(text: &str) -> Event {
 }
 
 pub fn usage(prompt_tokens: u64, completion_tokens: u64) -> Usage {
-    Usage { prompt_tokens, completion_tokens }
+    Usage { prompt_tokens, completion_tokens, ..Usage::default() }
 }
 
 pub fn completed(finish: Option<FinishReason>, usage: Option<Usage>) -> End<'static> {
@@ -123,6 +123,8 @@ pub fn completed(finish: Option<FinishReason>, usage: Option<Usage>) -> End<'sta
         usage,
         chunks: 3,
         duration_ns: 1_500_000,
+        timings: None,
+        first_piece_ns: None,
     }
 }
 
