@@ -188,7 +188,7 @@ mod tests {
         let metrics = Metrics::new(false).unwrap();
         let mut stream = recorder(&metrics);
         stream.chunks(3);
-        let usage = Usage { prompt_tokens: 11, completion_tokens: 5 };
+        let usage = Usage { prompt_tokens: 11, completion_tokens: 5, ..Usage::default() };
         stream.end(Outcome::Completed, None, Some(usage));
         let text = text(&metrics);
         assert!(text.contains("ai_tokens_processed_total{model=\"m\"} 5"), "{text}");

@@ -208,7 +208,6 @@ impl<'a> From<&'a ToolCallDelta> for CallDelta<'a> {
 
 /// Token counts in OpenAI's words.
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 pub(super) struct WireUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
