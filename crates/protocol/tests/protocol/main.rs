@@ -11,6 +11,7 @@ mod edges_whole;
 mod edges_words;
 mod errors;
 mod every_cut;
+mod fields;
 mod golden;
 mod native;
 mod ndjson;
