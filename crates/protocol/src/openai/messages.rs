@@ -32,13 +32,25 @@ struct MessageReader<'a> {
 }
 
 /// What is understood of a message. `refusal` is what an assistant says instead of an answer.
-const KNOWN: [&str; 7] =
-    ["role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls", "tool_call_id"];
+const KNOWN: [&str; 8] = [
+    "audio",
+    "role",
+    "content",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "tool_calls",
+    "tool_call_id",
+];
 
 impl MessageReader<'_> {
     fn read(mut self) -> Message {
         let role = self.role();
         self.losses.unknown(self.path, self.object, &KNOWN);
+        if self.object.get("audio").is_some() {
+            let message = "an earlier answer in sound is known to its own upstream only";
+            self.losses.refuse(self.field("audio"), message);
+        }
         let mut message = Message {
             role: role.unwrap_or_default(),
             content: self.reasoning(role),

@@ -24,12 +24,12 @@ struct Endpoint {
     title: String,
     /// The least body there is.
     base: Value,
-    fields: Vec<Field>,
+    fields: Vec<Row>,
 }
 
 /// One row of the table.
 #[derive(Deserialize)]
-struct Field {
+struct Row {
     field: String,
     /// What the field needs around it, merged into the endpoint's base.
     base: Option<Value>,
