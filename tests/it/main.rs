@@ -28,6 +28,7 @@ mod drain;
 mod faults;
 mod hostile;
 mod leaving;
+mod losses;
 mod matrix;
 mod native;
 mod openai;
