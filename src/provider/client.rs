@@ -16,7 +16,7 @@ use actix_web::http::{Method, StatusCode};
 use awc::error::SendRequestError;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{LocalBoxStream, StreamExt};
-use tidegate_protocol::{ErrorKind, Failure, StreamId, openai};
+use tidegate_protocol::{ErrorKind, Failure, Form, StreamId, Wire, openai};
 
 use super::ask::Ask;
 use super::connector::{Hosts, UpstreamConnector};
@@ -116,24 +116,27 @@ pub struct Target {
     client: HttpClient,
     base_url: String,
     api_key: Option<Secret>,
-    /// The request for an answer.
-    chat: Result<Ask, SendRequestError>,
+    /// The requests for answers.
+    asks: [(Form, Result<Ask, SendRequestError>); 3],
     pub upstream_model: String,
     pub max_frame_bytes: usize,
 }
 
 impl Target {
-    /// `chat_path` is where answers are asked for.
+    /// `wire` says where answers are asked for.
     #[must_use]
-    pub fn new(client: HttpClient, model: &Model, chat_path: &str) -> Self {
+    pub fn new(client: HttpClient, model: &Model, wire: Wire) -> Self {
         let base_url = model.base_url.clone();
-        let chat =
-            Ask::new(Method::POST, &format!("{base_url}{chat_path}"), model.api_key.as_ref());
+        let ask = |form: Form| {
+            let url = format!("{base_url}{}", form.path());
+            let ask = Ask::new(Method::POST, &url, model.api_key.as_ref());
+            (form, ask.map(|ask| ask.with(ACCEPT, HeaderValue::from_static(STREAMS))))
+        };
         Self {
             client,
+            asks: Form::all(wire).map(ask),
             base_url,
             api_key: model.api_key.clone(),
-            chat: chat.map(|chat| chat.with(ACCEPT, HeaderValue::from_static(STREAMS))),
             upstream_model: model.upstream_model.clone(),
             max_frame_bytes: model.max_line_bytes,
         }
@@ -154,8 +157,18 @@ impl Target {
     ///
     /// # Errors
     /// By kind: unreachable, connect timeout, or as the upstream's status says.
-    pub async fn chat(&self, id: StreamId, body: Bytes, pool: Pool) -> Result<Reply, Refused> {
-        let mut ask = self.chat.as_ref().map_err(failure_of)?.clone();
+    pub async fn answer(
+        &self,
+        form: Form,
+        id: StreamId,
+        body: Bytes,
+        pool: Pool,
+    ) -> Result<Reply, Refused> {
+        let known = self.asks.iter().find(|(known, _)| *known == form);
+        let (_, ask) = known.ok_or_else(|| {
+            Failure::new(ErrorKind::Internal, "the upstream's wire has no such request")
+        })?;
+        let mut ask = ask.as_ref().map_err(failure_of)?.clone();
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             ask = ask.with(REQUEST_ID, id);
         }
@@ -190,7 +203,7 @@ impl Target {
     /// Posts a small question and reads the document that answers it.
     ///
     /// # Errors
-    /// As [`chat`](Self::chat).
+    /// As [`answer`](Self::answer).
     pub async fn post_for_document(
         &self,
         path: &str,
@@ -203,7 +216,7 @@ impl Target {
     /// Gets a small document, such as a list of models.
     ///
     /// # Errors
-    /// As [`chat`](Self::chat).
+    /// As [`answer`](Self::answer).
     pub async fn get(&self, url: &str, limit: usize) -> Result<Bytes, Failure> {
         self.document(Method::GET, url, Bytes::new(), limit).await
     }

@@ -52,6 +52,9 @@ pub struct Call {
     pub pool: Pool,
 }
 
+/// An answer in one piece, or a list of models, is read up to here.
+const WHOLE_BODY_BYTES: usize = 16 * 1024 * 1024;
+
 /// Speaks to one kind of upstream for one model.
 pub trait Provider {
     /// Sends the request; resolves when the upstream has accepted it with a response head.

@@ -1,18 +1,17 @@
-//! Ollama by its native API: NDJSON from `/api/chat`, models from `/api/tags`.
+//! Ollama by its native API: NDJSON from `/api/chat` and `/api/generate`, vectors from
+//! `/api/embed`, models from `/api/tags`.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
-use tidegate_protocol::{Failure, ollama};
+use tidegate_protocol::{Decoder, Failure, Form, Request, Wire, fit, ollama};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Target};
-use super::{Answer, Call, Provider, Refused, model_missing};
+use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES, model_missing};
 use crate::config::Model;
-
-const CHAT: &str = "/api/chat";
 
 /// A list of models is read up to here.
 const TAGS_BYTES: usize = 4 * 1024 * 1024;
@@ -28,7 +27,7 @@ pub struct Ollama {
 
 impl Ollama {
     pub fn new(client: &HttpClient, model: &Model) -> Self {
-        Self { target: Rc::new(Target::new(client.clone(), model, CHAT)) }
+        Self { target: Rc::new(Target::new(client.clone(), model, Wire::Ollama)) }
     }
 }
 
@@ -37,11 +36,17 @@ impl Provider for Ollama {
         let target = Rc::clone(&self.target);
         async move {
             let encoded = ollama::encode_request(&call.request, &target.upstream_model)?;
-            let reply = target.chat(call.id, Bytes::from(encoded.body), call.pool).await?;
-            let decoder = Box::new(ollama::EventDecoder::new(target.max_frame_bytes));
+            let form = fit::form(&call.request, Wire::Ollama);
+            let body = Bytes::from(encoded.body);
+            let reply = target.answer(form, call.id, body, call.pool).await?;
+            let decoder = decoder_for(form, &call.request, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
+    }
+
+    fn streams(&self, request: &Request) -> bool {
+        !fit::form(request, Wire::Ollama).is_embedding()
     }
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
@@ -60,6 +65,14 @@ impl Provider for Ollama {
     }
 }
 
+fn decoder_for(form: Form, request: &Request, target: &Target) -> Box<dyn Decoder> {
+    if form.is_embedding() {
+        Box::new(ollama::VectorDecoder::new(WHOLE_BODY_BYTES, request.texts()))
+    } else {
+        Box::new(ollama::EventDecoder::new(target.max_frame_bytes))
+    }
+}
+
 async fn list(target: &Target) -> Result<Vec<String>, Failure> {
     ollama::decode_tags(&target.get(&target.url("/api/tags"), TAGS_BYTES).await?)
 }
@@ -70,7 +83,7 @@ pub struct OllamaProbe(Target);
 impl OllamaProbe {
     #[must_use]
     pub fn new(client: &HttpClient, candidate: &Model) -> Self {
-        Self(Target::new(client.clone(), candidate, CHAT))
+        Self(Target::new(client.clone(), candidate, Wire::Ollama))
     }
 
     /// The first model that can chat, in the order of `/api/tags`: the last one used or changed.

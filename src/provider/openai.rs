@@ -1,4 +1,4 @@
-//! Any server that speaks OpenAI's chat completions: llama.cpp, LM Studio, api.openai.com.
+//! Any server that speaks OpenAI's API: llama.cpp, LM Studio, api.openai.com.
 
 use std::rc::Rc;
 
@@ -6,17 +6,12 @@ use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
-use tidegate_protocol::{Decoder, ErrorKind, Failure, Original, Request, Wire, fit, openai};
+use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Original, Request, Wire, fit, openai};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
-use super::{Answer, Call, Provider, Refused};
+use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES};
 use crate::config::Model;
-
-const CHAT: &str = "/chat/completions";
-
-/// An unstreamed answer, or a list of models, is read up to here.
-const WHOLE_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 pub struct OpenAi {
     target: Rc<Target>,
@@ -24,7 +19,7 @@ pub struct OpenAi {
 
 impl OpenAi {
     pub fn new(client: &HttpClient, model: &Model) -> Self {
-        Self { target: Rc::new(Target::new(client.clone(), model, CHAT)) }
+        Self { target: Rc::new(Target::new(client.clone(), model, Wire::OpenAi)) }
     }
 
     pub fn target(&self) -> &Rc<Target> {
@@ -38,8 +33,10 @@ impl Provider for OpenAi {
         async move {
             let stream = asks_for_stream(&call.request);
             let encoded = openai::encode_request(&call.request, &target.upstream_model, stream)?;
-            let reply = target.chat(call.id, Bytes::from(encoded.body), call.pool).await?;
-            let decoder = decoder_for(&reply, &call.request, &target);
+            let form = fit::form(&call.request, Wire::OpenAi);
+            let body = Bytes::from(encoded.body);
+            let reply = target.answer(form, call.id, body, call.pool).await?;
+            let decoder = decoder_for(form, &reply, &call.request, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
@@ -64,14 +61,22 @@ impl Provider for OpenAi {
 }
 
 /// A translated answer is always streamed, so that it can be watched and cancelled. A relayed one
-/// comes as the client asked for it, so that it comes as the upstream wrote it.
+/// comes as the client asked for it, so that it comes as the upstream wrote it. Vectors come whole.
 fn asks_for_stream(request: &Request) -> bool {
-    request.stream || !fit::relays(request, Wire::OpenAi)
+    !fit::form(request, Wire::OpenAi).is_embedding()
+        && (request.stream || !fit::relays(request, Wire::OpenAi))
 }
 
 /// Trusts the response's own type over what was asked: some servers answer whole all the same.
-fn decoder_for(reply: &Reply, request: &Request, target: &Target) -> Box<dyn Decoder> {
+fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) -> Box<dyn Decoder> {
     let relay = fit::relays(request, Wire::OpenAi);
+    if form.is_embedding() {
+        return Box::new(if relay {
+            openai::VectorDecoder::relay(WHOLE_BODY_BYTES)
+        } else {
+            openai::VectorDecoder::new(WHOLE_BODY_BYTES, request.texts())
+        });
+    }
     let whole = reply
         .headers
         .get(CONTENT_TYPE)

@@ -7,7 +7,7 @@ use actix_rt::net::{TcpListener, TcpStream};
 use actix_web::http::StatusCode;
 use bytes::Bytes;
 use futures::StreamExt;
-use tidegate_protocol::{ErrorKind, Event, Request, StreamId};
+use tidegate_protocol::{ErrorKind, Event, Form, Request, StreamId, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -61,9 +61,11 @@ async fn a_closed_connection_is_told_from_a_new_one_over_tls_too() {
             let _ = socket.read(&mut request).await;
         }
     });
-    let target = Target::new(client, &model, "/chat");
+    let target = Target::new(client, &model, Wire::OpenAi);
     let ask = || async {
-        let reply = target.chat(StreamId::new(0, 1), Bytes::from_static(b"{}"), Pool::Use).await?;
+        let reply = target
+            .answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::from_static(b"{}"), Pool::Use)
+            .await?;
         assert_eq!(reply.status, StatusCode::OK);
         Ok(reply.body.map(Result::unwrap).collect::<Vec<_>>().await.concat())
     };
@@ -79,8 +81,8 @@ async fn a_certificate_that_is_not_trusted_is_no_reason_to_ask_again() {
         let (socket, _) = listener.accept().await.unwrap();
         assert!(acceptor.accept(socket).await.is_err());
     });
-    let target = Target::new(HttpClient::new(std::slice::from_ref(&model)), &model, "/chat");
-    let asked = target.chat(StreamId::new(0, 1), Bytes::new(), Pool::Use).await;
+    let target = Target::new(HttpClient::new(std::slice::from_ref(&model)), &model, Wire::OpenAi);
+    let asked = target.answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::new(), Pool::Use).await;
     let refused = asked.map(|_| ()).unwrap_err();
     assert_eq!(refused.failure.kind, ErrorKind::UpstreamUnreachable);
     assert_eq!(refused.again, Again::Never);

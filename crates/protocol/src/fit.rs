@@ -5,7 +5,8 @@
 
 use crate::error::{Failure, FieldFault};
 use crate::fields::{Faults, Object, join};
-use crate::request::Request;
+use crate::original::{Form, Original};
+use crate::request::{Request, Task};
 use crate::{ollama, openai};
 
 /// What upstreams speak.
@@ -29,6 +30,20 @@ pub struct Encoded {
 #[must_use]
 pub fn relays(request: &Request, wire: Wire) -> bool {
     request.original.as_ref().is_some_and(|original| original.form().wire() == wire)
+}
+
+/// The kind of body that an upstream is sent for `request`: the client's own where it is relayed.
+#[must_use]
+pub fn form(request: &Request, wire: Wire) -> Form {
+    let own = request.original.as_ref().map(Original::form).filter(|form| form.wire() == wire);
+    own.unwrap_or(match (wire, &request.task) {
+        (Wire::OpenAi, Task::Chat(_)) => Form::OpenAiChat,
+        (Wire::OpenAi, Task::Completion(_)) => Form::OpenAiCompletion,
+        (Wire::OpenAi, Task::Embedding(_)) => Form::OpenAiEmbedding,
+        (Wire::Ollama, Task::Chat(_)) => Form::OllamaChat,
+        (Wire::Ollama, Task::Completion(_)) => Form::OllamaGenerate,
+        (Wire::Ollama, Task::Embedding(_)) => Form::OllamaEmbed,
+    })
 }
 
 /// The fields of `request` that an upstream is not told.

@@ -28,6 +28,8 @@ pub mod outcome;
 pub mod request;
 pub mod sse;
 mod strict;
+mod vectors;
+mod whole_body;
 
 pub use chat::{
     Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, Tool, ToolCall, ToolChoice,

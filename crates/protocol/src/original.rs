@@ -31,6 +31,34 @@ pub enum Form {
 }
 
 impl Form {
+    /// All there are of a wire.
+    #[must_use]
+    pub fn all(wire: Wire) -> [Self; 3] {
+        match wire {
+            Wire::OpenAi => [Self::OpenAiChat, Self::OpenAiCompletion, Self::OpenAiEmbedding],
+            Wire::Ollama => [Self::OllamaChat, Self::OllamaGenerate, Self::OllamaEmbed],
+        }
+    }
+
+    /// Where an upstream is sent it, behind its base URL.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "/chat/completions",
+            Self::OpenAiCompletion => "/completions",
+            Self::OpenAiEmbedding => "/embeddings",
+            Self::OllamaChat => "/api/chat",
+            Self::OllamaGenerate => "/api/generate",
+            Self::OllamaEmbed => "/api/embed",
+        }
+    }
+
+    /// Whether its answer is vectors, which come in one piece whatever is asked for.
+    #[must_use]
+    pub fn is_embedding(self) -> bool {
+        matches!(self, Self::OpenAiEmbedding | Self::OllamaEmbed)
+    }
+
     /// The wire of which it is a part.
     #[must_use]
     pub fn wire(self) -> Wire {

@@ -34,6 +34,15 @@ impl Request {
             _ => None,
         }
     }
+
+    /// How many texts are to be turned into vectors.
+    #[must_use]
+    pub fn texts(&self) -> usize {
+        match &self.task {
+            Task::Embedding(embedding) => embedding.input.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What is to be done.

@@ -1,4 +1,4 @@
-//! The NDJSON answer to `/api/chat` as events.
+//! The NDJSON answers to `/api/chat` and `/api/generate` as events.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -82,7 +82,12 @@ impl State {
             return Ok(());
         }
         let before = batch.events.len();
-        self.tell_message(line.message.take().unwrap_or_default(), &mut batch.events);
+        let generated = Message {
+            content: line.response.take(),
+            thinking: line.thinking.take(),
+            ..Message::default()
+        };
+        self.tell_message(line.message.take().unwrap_or(generated), &mut batch.events);
         batch.chunks += u32::from(batch.events.len() > before);
         if line.done {
             self.closed = true;
@@ -122,6 +127,9 @@ impl State {
 struct Line<'a> {
     #[serde(borrow)]
     message: Option<Message<'a>>,
+    /// What `/api/generate` says in place of a message.
+    response: Option<String>,
+    thinking: Option<String>,
     #[serde(default)]
     done: bool,
     done_reason: Option<String>,

@@ -1,4 +1,4 @@
-//! The body of `POST /api/chat`.
+//! The body of `POST /api/chat`. Those of `/api/generate` and `/api/embed` are in `texts`.
 //!
 //! What this wire has no word for is refused, not dropped, where the answer would be another one
 //! without it: images by address, sound, forced tool calls.
@@ -8,39 +8,45 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::texts;
 use crate::chat::{
     Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, ToolCall, ToolChoice,
 };
-use crate::error::{ErrorKind, Failure};
+use crate::error::Failure;
 use crate::fit::{Encoded, Losses};
 use crate::openai::WireTool;
 use crate::request::{Request, Task};
 
-/// Builds the body; the answer is always streamed.
+/// Builds the body, as [`fit::form`](crate::fit::form) says; the answer is always streamed, but
+/// for vectors.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] with every field that cannot be said to Ollama.
 pub fn encode_request(request: &Request, upstream_model: &str) -> Result<Encoded, Failure> {
-    let Task::Chat(chat) = &request.task else {
-        let message = "this upstream is not asked for anything but chats";
-        return Err(Failure::new(ErrorKind::InvalidRequest, message));
-    };
     let mut losses = request.losses.clone();
+    let body = match &request.task {
+        Task::Chat(chat) => chat_body(chat, upstream_model, &mut losses),
+        Task::Completion(completion) => texts::generate(completion, upstream_model, &mut losses),
+        Task::Embedding(embedding) => texts::embed(embedding, upstream_model, &mut losses),
+    };
+    Ok(Encoded { body, ignored: losses.into_ignored()? })
+}
+
+fn chat_body(chat: &Chat, upstream_model: &str, losses: &mut Losses) -> Vec<u8> {
     let body = Body {
         model: upstream_model,
-        messages: wire_messages(&chat.messages, &mut losses),
+        messages: wire_messages(&chat.messages, losses),
         stream: true,
         options: Options::from(&chat.sampling),
-        tools: tools(chat, &mut losses),
+        tools: tools(chat, losses),
         format: chat.response_format.as_ref().and_then(format),
-        think: chat.reasoning.as_ref().map(|reasoning| think(reasoning, &mut losses)),
+        think: chat.reasoning.as_ref().map(|reasoning| think(reasoning, losses)),
     };
     if chat.user.is_some() {
         losses.ignore("user");
     }
-    let ignored = losses.into_ignored()?;
     // Strings, numbers and JSON that was parsed before: there is nothing that could fail.
-    Ok(Encoded { body: serde_json::to_vec(&body).unwrap_or_default(), ignored })
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -72,7 +78,7 @@ enum Think<'a> {
 }
 
 #[derive(Serialize)]
-struct Options<'a> {
+pub(super) struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

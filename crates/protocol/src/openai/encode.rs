@@ -1,22 +1,28 @@
 //! The body an upstream of OpenAI's dialect is sent.
+//!
+//! The bodies of completions and embeddings, where they are not the client's own, are in
+//! `wire_tasks`.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::wire_messages::WireMessage;
+use super::wire_tasks::{Completing, Embedding};
 use super::wire_tools::{WireChoice, WireFormat, WireTool};
 use crate::chat::{Chat, Reasoning, Sampling};
-use crate::error::{ErrorKind, Failure};
+use crate::error::Failure;
 use crate::fields::Object;
 use crate::fit::{Encoded, Wire, relays};
-use crate::original::Original;
+use crate::original::{Form, Original};
 use crate::request::{Request, Task};
 
-/// Builds the body of `POST /chat/completions`.
+/// Builds the body of `POST /chat/completions`, `/completions` or `/embeddings`, as
+/// [`fit::form`](crate::fit::form) says.
 ///
 /// From the client's own body when it is of this dialect: only the model's name, `stream` and
 /// `stream_options` are the gateway's. A streamed answer is always asked to report its usage.
+/// Embeddings are never streamed.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] with every field that cannot be said to this upstream.
@@ -29,16 +35,26 @@ pub fn encode_request(
         let body = bytes_of(&Relayed { original, upstream_model, stream });
         return Ok(Encoded { body, ignored: Vec::new() });
     }
-    let Task::Chat(chat) = &request.task else {
-        let message = "this upstream is not asked for anything but chats";
-        return Err(Failure::new(ErrorKind::InvalidRequest, message));
-    };
     let mut losses = request.losses.clone();
-    if let Some(Reasoning::Budget(_)) = chat.reasoning {
-        losses.ignore("(the number of tokens for reasoning)");
-    }
-    let ignored = losses.into_ignored()?;
-    Ok(Encoded { body: bytes_of(&Built::new(chat, upstream_model, stream)), ignored })
+    let body = match &request.task {
+        Task::Chat(chat) => {
+            if let Some(Reasoning::Budget(_)) = chat.reasoning {
+                losses.ignore("(the number of tokens for reasoning)");
+            }
+            bytes_of(&Built::new(chat, upstream_model, stream))
+        }
+        Task::Completion(completion) => {
+            bytes_of(&Completing::new(completion, upstream_model, stream))
+        }
+        Task::Embedding(embedding) => {
+            // A text that is too long is an error on this wire.
+            if embedding.truncate == Some(true) {
+                losses.ignore("truncate");
+            }
+            bytes_of(&Embedding::new(embedding, upstream_model))
+        }
+    };
+    Ok(Encoded { body, ignored: losses.into_ignored()? })
 }
 
 /// Strings, numbers and JSON that was parsed before: there is nothing that could fail.
@@ -57,10 +73,17 @@ impl Serialize for Relayed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("model", self.upstream_model)?;
+        let replaced: &[&str] = match self.original.form() {
+            Form::OpenAiEmbedding => &["model"],
+            _ => &["model", "stream", "stream_options"],
+        };
         for (name, value) in &self.original.fields.0 {
-            if !matches!(name.as_str(), "model" | "stream" | "stream_options") {
+            if !replaced.contains(&name.as_str()) {
                 map.serialize_entry(name, value)?;
             }
+        }
+        if self.original.form() == Form::OpenAiEmbedding {
+            return map.end();
         }
         map.serialize_entry("stream", &self.stream)?;
         // OpenAI refuses stream options on a request that is not streamed.
@@ -74,7 +97,14 @@ impl Serialize for Relayed<'_> {
 }
 
 /// Options as given, with the report of usage asked for.
-struct StreamOptions(Object);
+pub(super) struct StreamOptions(Object);
+
+impl StreamOptions {
+    /// Those of a request built by the gateway; none where it is not streamed.
+    pub fn own(stream: bool) -> Option<Self> {
+        stream.then(|| Self(Object::default()))
+    }
+}
 
 impl Serialize for StreamOptions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -117,7 +147,7 @@ impl<'a> Built<'a> {
             model,
             messages: chat.messages.iter().map(WireMessage::new).collect(),
             stream,
-            stream_options: stream.then(|| StreamOptions(Object::default())),
+            stream_options: StreamOptions::own(stream),
             sampling: WireSampling::new(&chat.sampling),
             tools: chat.tools.iter().map(WireTool::from).collect(),
             tool_choice: chat.tool_choice.as_ref().map(WireChoice::from),
@@ -139,7 +169,7 @@ fn effort(reasoning: &Reasoning) -> Option<&str> {
 }
 
 #[derive(Serialize)]
-struct WireSampling<'a> {
+pub(super) struct WireSampling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +192,7 @@ struct WireSampling<'a> {
 }
 
 impl<'a> WireSampling<'a> {
-    fn new(sampling: &'a Sampling) -> Self {
+    pub fn new(sampling: &'a Sampling) -> Self {
         Self {
             temperature: sampling.temperature,
             top_p: sampling.top_p,

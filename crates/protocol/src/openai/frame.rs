@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors;
-use crate::error::{ErrorKind, Failure};
+use crate::error::Failure;
 use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
+use crate::whole_body::malformed;
 
 /// A form feed is none of them, and a client's parser would stumble over it.
 const JSON_BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -22,7 +23,7 @@ pub(super) enum Said<'a> {
 
 impl<'a> Said<'a> {
     /// # Errors
-    /// [`ErrorKind::UpstreamProtocol`] for JSON that is no object.
+    /// [`ErrorKind::UpstreamProtocol`](crate::ErrorKind::UpstreamProtocol) for JSON that is no object.
     pub fn of(data: &'a str) -> Result<Self, Failure> {
         let trimmed = data.trim_matches(JSON_BLANKS);
         if data.is_empty() {
@@ -55,6 +56,8 @@ struct Choice {
     index: u32,
     #[serde(alias = "message")]
     delta: Option<Delta>,
+    /// A completion's piece, which has no delta around it.
+    text: Option<String>,
     finish_reason: Option<String>,
 }
 
@@ -98,7 +101,7 @@ struct Details {
 
 impl<'a> Chunk<'a> {
     /// # Errors
-    /// [`ErrorKind::UpstreamProtocol`] when it cannot be understood.
+    /// [`ErrorKind::UpstreamProtocol`](crate::ErrorKind::UpstreamProtocol) when it cannot be understood.
     pub fn decode(json: &'a str) -> Result<Self, Failure> {
         serde_json::from_str(json).map_err(|_| malformed())
     }
@@ -113,6 +116,9 @@ impl<'a> Chunk<'a> {
         if let Some(choice) = choices.into_iter().find(|choice| choice.index == 0) {
             if let Some(delta) = choice.delta {
                 delta.tell(events);
+            } else {
+                let spoken = choice.text.filter(|text| !text.is_empty());
+                events.extend(spoken.map(Event::Text));
             }
             events.extend(finish(choice.finish_reason.as_deref()).map(Event::Finish));
         }
@@ -159,8 +165,4 @@ pub(super) fn usage(value: &RawValue) -> Option<Usage> {
 /// Details that are not understood do not cost the counts.
 fn details(value: Option<&RawValue>) -> Details {
     value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
-}
-
-pub(super) fn malformed() -> Failure {
-    Failure::new(ErrorKind::UpstreamProtocol, "the upstream sent JSON that cannot be understood")
 }

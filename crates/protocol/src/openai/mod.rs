@@ -1,11 +1,11 @@
 //! OpenAI's chat completions, as a client's dialect and as an upstream's wire.
 //!
 //! - [`request`], `messages`, `tools`: a client's body, checked. [`encode_request`],
-//!   `wire_messages`, `wire_tools`: an upstream's body.
+//!   `wire_messages`, `wire_tools`, `wire_tasks`: an upstream's body.
 //! - `frame`: what one streamed frame says. [`EventDecoder`] turns frames into events,
 //!   [`RelayDecoder`] passes them on and only scans them; `template` knows one like the last.
 //! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
-//!   answer in one piece.
+//!   answer in one piece; [`VectorDecoder`]: vectors, which always come so.
 //! - [`errors`], [`models`]: error bodies and lists of models.
 
 mod chunks;
@@ -21,9 +21,11 @@ pub mod request;
 mod scan;
 mod template;
 mod tools;
+mod vectors;
 mod whole;
 mod whole_encoder;
 mod wire_messages;
+mod wire_tasks;
 mod wire_tools;
 
 pub use chunks::ChunkEncoder;
@@ -34,6 +36,7 @@ pub use models::{decode_models, models_body};
 pub use relay::RelayDecoder;
 pub use relay_encoder::RelayEncoder;
 pub use request::decode_request;
+pub use vectors::VectorDecoder;
 pub use whole::WholeDecoder;
 pub use whole_encoder::WholeEncoder;
 pub(crate) use wire_tools::WireTool;

@@ -8,6 +8,7 @@ use super::errors;
 use super::frame;
 use crate::error::Failure;
 use crate::event::{FinishReason, Usage};
+use crate::whole_body::malformed;
 
 /// What a frame says to a relay. The pieces of the answer are left to the client to understand.
 #[derive(Debug, Default)]
@@ -31,12 +32,14 @@ impl Scanned {
     /// [`ErrorKind::UpstreamProtocol`](crate::ErrorKind::UpstreamProtocol) when it cannot be
     /// understood.
     pub fn of(json: &str) -> Result<Self, Failure> {
-        let chunk: Chunk<'_> = serde_json::from_str(json).map_err(|_| frame::malformed())?;
+        let chunk: Chunk<'_> = serde_json::from_str(json).map_err(|_| malformed())?;
         let choices = chunk.choices.unwrap_or_default();
         let usage = chunk.usage.and_then(frame::usage);
         let finished =
             |choice: &Choice| Some((choice.index, frame::finish(choice.finish_reason.as_deref())?));
-        let has_piece = |choice: &Choice| choice.delta.as_ref().is_some_and(Delta::has_piece);
+        let has_piece = |choice: &Choice| {
+            choice.text.is_some() || choice.delta.as_ref().is_some_and(Delta::has_piece)
+        };
         Ok(Self {
             error: chunk.error.map(errors::decode_error_value),
             finished: choices.iter().filter_map(finished).collect(),
@@ -62,6 +65,8 @@ struct Choice {
     index: u32,
     finish_reason: Option<String>,
     delta: Option<Delta>,
+    /// A completion's piece.
+    text: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -3,9 +3,18 @@
 //! The frames of one answer mostly differ in the piece of text and in nothing else. Once such a
 //! frame was understood, the next one need not be: two comparisons find its text.
 
-/// The keys a piece of an answer comes under, as most servers space them.
-const KEYS: [&str; 4] =
-    [r#""content":""#, r#""reasoning_content":""#, r#""reasoning":""#, r#""arguments":""#];
+/// The keys a piece of an answer comes under, as most servers space them. The last is that of
+/// completions.
+const KEYS: [&str; 5] = [
+    r#""content":""#,
+    r#""reasoning_content":""#,
+    r#""reasoning":""#,
+    r#""arguments":""#,
+    r#""text":""#,
+];
+
+/// Those of them that hold nothing but the answer's text.
+const TEXT_KEYS: [&str; 2] = [KEYS[0], KEYS[4]];
 
 /// All of a frame but its text.
 #[derive(Debug, Default)]
@@ -50,9 +59,10 @@ impl Template {
     pub fn learn_text(&mut self, json: &str, text: &str) {
         self.learn(json);
         // There must be no other place, however it is spelt, that the text may have come from.
-        let once = json.matches(r#""content""#).count() == 1;
+        let once = json.matches(r#""content""#).count() + json.matches(r#""text""#).count() == 1;
         let plain = !self.head.contains('\\') && !self.tail.contains('\\');
-        if !(once && plain && self.head.ends_with(KEYS[0]) && self.text_of(json) == Some(text)) {
+        let spoken = TEXT_KEYS.iter().any(|key| self.head.ends_with(key));
+        if !(once && plain && spoken && self.text_of(json) == Some(text)) {
             self.tail.clear();
         }
     }

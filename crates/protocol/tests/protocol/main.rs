@@ -24,3 +24,4 @@ mod splits;
 mod sse;
 mod strict;
 mod support;
+mod texts;
