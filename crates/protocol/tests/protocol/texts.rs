@@ -203,7 +203,7 @@ fn vectors_that_are_not_what_was_asked_for_are_none() {
         (r#"{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1e39]}]}"#, protocol),
         (r#"{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":"AAA"}]}"#, protocol),
         (r#"{"object":"list"}"#, protocol),
-        (r#"[]"#, protocol),
+        ("[]", protocol),
         (r#"{"error":{"message":"no","code":503}}"#, ErrorKind::UpstreamOverloaded),
         (&OPENAI_VECTORS[..OPENAI_VECTORS.len() - 1], ErrorKind::Truncated),
         ("", ErrorKind::Truncated),
