@@ -52,15 +52,15 @@ install_packages() {
     echo "$wanted" >"$parts/packages.stamp"
 }
 
-# The SDK's first generation wants other versions of what it is made of.
-install_openai1() {
-    local wanted
-    wanted=$(cat "$here/requirements-openai1.txt")
-    fresh openai1 "$wanted" && return
-    say "installing the openai SDK 1"
-    python3 -m venv --clear "$parts/openai1"
-    timeout 600 "$parts/openai1/bin/pip" install -q -r "$here/requirements-openai1.txt"
-    echo "$wanted" >"$parts/openai1.stamp"
+# Programs of their own: the SDK's first generation wants other versions of what it is made of.
+install_venv() {
+    local name=$1 wanted
+    wanted=$(cat "$here/requirements-$name.txt")
+    fresh "$name" "$wanted" && return
+    say "installing requirements-$name.txt"
+    python3 -m venv --clear "$parts/$name"
+    timeout 600 "$parts/$name/bin/pip" install -q -r "$here/requirements-$name.txt"
+    echo "$wanted" >"$parts/$name.stamp"
 }
 
 install_model() {
@@ -93,7 +93,8 @@ install_node_packages() {
 mkdir -p "$parts"
 install_python
 install_packages
-install_openai1
+install_venv openai1
+install_venv clients
 install_model
 install_node_packages
 

@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable
 
 from scripted import CLOSE, END, HANG, RESET, Step, chunked, head, response
+from setting import LARGEST
 from wires import Wire
 
 # So many tokens come before a fault that is not at the beginning.
 BEFORE = 3
-# Neither a frame nor an answer in one piece may be as large as what is sent here.
-LARGEST = 64 * 1024
 
 ANY = -1
 JSON = "application/json"

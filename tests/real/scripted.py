@@ -95,11 +95,17 @@ class Upstream:
             return True
         body = json.loads(handler.rfile.read(size))
         with self._lock:
-            self.chats[body["messages"][-1]["content"]] += 1
+            self.chats[prompt_of(body)] += 1
         for step in self._script(body):
             if not perform(step, handler):
                 return False
         return True
+
+
+def prompt_of(body: dict) -> str:
+    """What a request asks; nothing that can be counted by if it is no chat."""
+    content = body["messages"][-1].get("content") if body.get("messages") else None
+    return content if isinstance(content, str) else ""
 
 
 def perform(step: Step, handler: socketserver.StreamRequestHandler) -> bool:

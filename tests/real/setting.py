@@ -3,23 +3,24 @@
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from faults import LARGEST
 from processes import Gateway
 from scripted import Upstream
 
 
+# Neither a frame nor an answer in one piece may be as large as what is sent in some checks.
+LARGEST = 64 * 1024
 # Time between two signs of life: in the first setting none is ever due, so a failure that comes
 # before the first token has a status; in the second one comes before everything that takes time.
 HEARTBEATS = {"quiet": 60.0, "chatty": 0.05}
 
 
 def model(
-    name: str, provider: str, base_url: str, limits: Mapping[str, float] = {}
+    name: str, provider: str, base_url: str, more: Mapping[str, object] = {}
 ) -> str:
     """A section of the configuration."""
-    url = base_url + ("/v1" if provider == "openai" else "")
+    url = base_url + ("" if provider == "ollama" else "/v1")
     keys = {"name": f'"{name}"', "provider": f'"{provider}"', "base_url": f'"{url}"'}
-    keys |= {"max_concurrency": 1000, "max_line_bytes": LARGEST, **limits}
+    keys |= {"max_concurrency": 1000, "max_line_bytes": LARGEST, **more}
     return "[[models]]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
 
 
