@@ -7,8 +7,9 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::{FutureExt, StreamExt};
+use tidegate::stream::Delivery;
 use tidegate::stream::Level;
-use tidegate::stream::subscription::{Delivery, subscription};
+use tidegate::stream::subscription::subscription;
 use tidegate_protocol::{Decoder, Encoder, native, openai};
 use tokio_util::sync::CancellationToken;
 

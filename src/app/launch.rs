@@ -36,5 +36,6 @@ pub fn worker(parts: &Parts) -> Worker {
         buffer_bytes: server.stream_buffer_bytes,
         answer_bytes: server.max_answer_bytes,
         heartbeat: server.heartbeat,
+        write_timeout: server.write_timeout,
     }
 }

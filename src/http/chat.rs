@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::http::Version;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -57,7 +58,9 @@ pub async fn chat<D: Dialect>(
     let subscription = worker.open::<D>(id, at, ticket, request, disconnect).await?;
     note.opened(goes_on);
     let mut response = if wants_stream {
-        streamed(subscription, id, worker.heartbeat, note).await?
+        let answer = streamed::<D>(subscription, id, worker.heartbeat, note).await?;
+        let limit = (http.version() == Version::HTTP_2).then_some(worker.write_timeout);
+        D::stream(answer.within(limit))
     } else {
         whole(subscription, payload, worker.heartbeat, &note).await?
     };
@@ -91,7 +94,7 @@ async fn streamed<D: Dialect>(
     id: StreamId,
     heartbeat: Duration,
     note: AccessNote,
-) -> Result<HttpResponse, ApiError<D>> {
+) -> Result<LiveAnswer, ApiError<D>> {
     let first = match timeout(heartbeat, subscription.next()).await {
         Err(_) | Ok(None) => None,
         Ok(Some(Delivery::Frames(frames))) => Some(frames),
@@ -103,7 +106,7 @@ async fn streamed<D: Dialect>(
             Some(closing.frames.into())
         }
     };
-    Ok(D::stream(LiveAnswer::new(id, heartbeat, first, subscription, D::last_words, note)))
+    Ok(LiveAnswer::new(id, heartbeat, first, subscription, D::last_words, note))
 }
 
 /// Waits for the end and gives the answer as one body. Asks at every heartbeat whether anybody

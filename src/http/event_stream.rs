@@ -14,6 +14,7 @@ use tidegate_protocol::{Failure, Outcome, Payload, StreamId};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::note::AccessNote;
+use super::write_limit::WriteLimit;
 use crate::stream::{Closing, Delivery, Frame, Subscription};
 
 /// What a live answer has to say.
@@ -37,6 +38,7 @@ pub struct LiveAnswer {
     last_words: LastWords,
     last_number: u64,
     note: AccessNote,
+    write_limit: Option<WriteLimit>,
 }
 
 impl LiveAnswer {
@@ -51,7 +53,14 @@ impl LiveAnswer {
         note: AccessNote,
     ) -> Self {
         let heartbeat = Heartbeat::new(heartbeat);
-        Self { id, heartbeat, first, rest, last_words, last_number: 0, note }
+        Self { id, heartbeat, first, rest, last_words, last_number: 0, note, write_limit: None }
+    }
+
+    /// Limits how long its client may take nothing. Over HTTP/1 the kernel does.
+    #[must_use]
+    pub fn within(mut self, limit: Option<Duration>) -> Self {
+        self.write_limit = limit.map(|limit| WriteLimit::start(limit, self.rest.leaver()));
+        self
     }
 
     fn terminal(&mut self, closing: Closing) -> VecDeque<Frame> {
@@ -80,7 +89,20 @@ impl Stream for LiveAnswer {
     type Item = Live;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Live>> {
-        let this = &mut *self;
+        if let Some(limit) = &self.write_limit {
+            limit.written();
+        }
+        let live = self.poll_live(cx);
+        if let (Some(limit), Poll::Ready(Some(_))) = (&self.write_limit, &live) {
+            limit.given();
+        }
+        live
+    }
+}
+
+impl LiveAnswer {
+    fn poll_live(&mut self, cx: &mut Context<'_>) -> Poll<Option<Live>> {
+        let this = self;
         let frames = match this.first.take() {
             Some(frames) => frames,
             None => match this.rest.poll_next_unpin(cx) {

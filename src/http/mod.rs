@@ -4,6 +4,7 @@
 //! - [`chat`]: the handler of all chat endpoints, generic over the dialect.
 //! - [`dialect`], [`native`], [`openai`]: how a dialect is read, written and streamed.
 //! - [`event_stream`]: a live answer as a response body.
+//! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
 //! - `disconnect`: what a request wants if its client leaves.
@@ -29,3 +30,4 @@ pub mod routes;
 pub mod status;
 pub mod streams;
 pub mod worker;
+mod write_limit;

@@ -31,6 +31,7 @@ pub struct Worker {
     pub buffer_bytes: usize,
     pub answer_bytes: usize,
     pub heartbeat: Duration,
+    pub write_timeout: Duration,
 }
 
 impl Worker {

@@ -14,41 +14,8 @@ use futures::stream::Stream;
 use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload};
 use tokio_util::sync::CancellationToken;
 
+use super::delivery::{Closing, Delivery, Frame};
 use super::level::Level;
-
-/// A numbered piece of an answer; the first is 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    pub number: u64,
-    pub payload: Payload,
-}
-
-impl Frame {
-    /// Bytes of memory it takes: for a short piece its frame is the larger part.
-    fn weight(&self) -> usize {
-        size_of::<Self>() + self.payload.len()
-    }
-}
-
-/// What a subscriber is given.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// All that has come in since the last delivery; never empty.
-    Frames(VecDeque<Frame>),
-    /// The end. Nothing follows.
-    End(Closing),
-}
-
-/// How a stream ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closing {
-    pub outcome: Outcome,
-    /// The terminal in the client's dialect. Empty when the actor died before it could say it.
-    pub frames: Vec<Frame>,
-    pub failure: Option<Failure>,
-    /// As the upstream reported it, or counted.
-    pub tokens: u64,
-}
 
 #[derive(Default)]
 struct Shared {
@@ -207,6 +174,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Lets somebody else say that the client has left.
+    #[must_use]
+    pub fn leaver(&self) -> Leaver {
+        Leaver { channel: Arc::clone(&self.channel), left: self.left.clone() }
+    }
+
     /// The end, if it is there, though not all before it was delivered.
     pub fn take_end(&mut self) -> Option<Closing> {
         lock(&self.channel).closing.take()
@@ -225,6 +198,11 @@ impl Stream for Subscription {
         shared.bytes -= written;
         shared.level.fall(written);
         let writer = if written > 0 { shared.writer.take() } else { None };
+        if shared.reader_gone {
+            drop(shared);
+            self.ended = true;
+            return Poll::Ready(Some(Delivery::End(Closing::took_nothing())));
+        }
         if !shared.frames.is_empty() {
             let frames = std::mem::take(&mut shared.frames);
             shared.handed = shared.bytes;
@@ -247,16 +225,34 @@ impl Stream for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut shared = lock(&self.channel);
-        shared.reader_gone = true;
-        shared.frames = VecDeque::new();
-        shared.level.fall(shared.bytes);
-        (shared.bytes, shared.handed) = (0, 0);
-        let writer = shared.writer.take();
-        drop(shared);
-        wake(writer);
-        self.left.cancel();
+        leave(&self.channel, &self.left);
     }
+}
+
+/// See [`Subscription::leaver`].
+pub struct Leaver {
+    channel: Channel,
+    left: CancellationToken,
+}
+
+impl Leaver {
+    /// As if the subscription were dropped. If it is read again, all that it says is that its answer
+    /// was cancelled: something is missing from it now.
+    pub fn leave(self) {
+        leave(&self.channel, &self.left);
+    }
+}
+
+fn leave(channel: &Channel, left: &CancellationToken) {
+    let mut shared = lock(channel);
+    shared.reader_gone = true;
+    shared.frames = VecDeque::new();
+    shared.level.fall(shared.bytes);
+    (shared.bytes, shared.handed) = (0, 0);
+    let writer = shared.writer.take();
+    drop(shared);
+    wake(writer);
+    left.cancel();
 }
 
 #[cfg(test)]
@@ -334,6 +330,21 @@ mod tests {
         assert!(publisher.room().now_or_never().is_some());
         publisher.publish([payload("for nobody")]);
         assert_eq!((publisher.buffered(), level.get()), (0, 0));
+    }
+
+    /// Also where the stream went on and was whole.
+    #[test]
+    fn who_was_taken_for_gone_and_reads_again_gets_no_whole_answer() {
+        let left = CancellationToken::new();
+        let (mut publisher, mut subscription) = subscription(1, Level::default(), left.clone());
+        publisher.publish([payload("never seen")]);
+        subscription.leaver().leave();
+        assert!(left.is_cancelled());
+        publisher.publish([payload("for nobody")]);
+        publisher.close(Outcome::Completed, None, vec![payload("end")], 2);
+        let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
+        assert_eq!((closing.outcome, closing.frames), (Outcome::Cancelled, vec![]));
+        assert_eq!(next(&mut subscription), Poll::Ready(None));
     }
 
     #[test]
