@@ -2,7 +2,9 @@
 //! close, slot, permit and place in the queue come back, the outcome counts once.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
@@ -53,7 +55,8 @@ enum Phase {
     /// The response head is there, no token.
     NoToken,
     Streaming,
-    /// The finish reason is there, the end mark is not.
+    /// The finish reason is there, the end mark is not. The answer was not whole yet when its client
+    /// left: it is `cancelled`, too.
     Tail,
 }
 
@@ -127,8 +130,8 @@ async fn leave_in(phase: Phase, way: Way) {
         drop(rest);
     }
     let each = if phase == Phase::Queued { 2 } else { 1 };
-    let cancelled = gateway.outcomes("cancelled").await;
-    assert_eq!(cancelled, left as u64 * each, "{phase:?} {way:?}");
+    let due = [("cancelled".to_owned(), left as u64 * each)];
+    assert_eq!(gateway.all_outcomes().await, due, "{phase:?} {way:?}");
     gateway.inner.shutdown().await;
 }
 
@@ -211,6 +214,38 @@ async fn a_client_that_reads_nothing_slows_its_own_upstream_and_is_dropped() {
     gateway.wait_until_idle().await;
     assert_eq!(gateway.outcomes("cancelled").await, 1);
     drop(lazy);
+    gateway.inner.shutdown().await;
+}
+
+/// From the client's close to the upstream's, in the three phases in which there is an upstream and
+/// no traffic. Printed, and not held to: it is the machine's as well.
+#[actix_web::test]
+async fn how_soon_the_upstream_sees_it() {
+    const TRIALS: usize = 300;
+    let phases = [Phase::NoHead, Phase::NoToken, Phase::Streaming];
+    let upstream = {
+        let next = AtomicUsize::new(0);
+        Upstream::start(move |_| phases[next.fetch_add(1, Relaxed) % phases.len()].script()).await
+    };
+    let gateway = TestGateway::before(&upstream).await;
+    let mut took = Vec::new();
+    for trial in 0..TRIALS {
+        let way = WAYS[trial / phases.len() % WAYS.len()];
+        let (path, body) = &requests()[trial % 2 * 2];
+        let live = gateway.client.send("POST", path, Some(&body.to_string())).await;
+        wait_for_state(&gateway, phases[trial % phases.len()].state()).await;
+        upstream.wait_for_chats(trial + 1).await;
+        let begun = Instant::now();
+        let rest = way.leave(live).await;
+        upstream.wait_for_aborts(trial + 1).await;
+        took.push(begun.elapsed());
+        drop(rest);
+    }
+    gateway.wait_until_idle().await;
+    assert_eq!(gateway.all_outcomes().await, [("cancelled".to_owned(), TRIALS as u64)]);
+    took.sort();
+    let at = |percent: usize| took[(TRIALS * percent).div_ceil(100) - 1];
+    println!("{TRIALS} trials: p50 {:?}, p99 {:?}, longest {:?}", at(50), at(99), at(100));
     gateway.inner.shutdown().await;
 }
 

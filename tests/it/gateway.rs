@@ -54,12 +54,27 @@ impl TestGateway {
 
     /// Waits until nothing is left of any stream: no slot, no permit, no queue.
     pub async fn wait_until_idle(&self) {
-        self.wait_for_metric("ai_gateway_active_streams", "0").await;
-        self.wait_for_metric("ai_gateway_permits_in_use{model=\"test\"}", "0").await;
-        self.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
+        self.wait_until_free().await;
         let list = self.client.get("/api/chat/streams").await.json();
         assert_eq!(list["activeCount"], 0, "{list}");
         assert_eq!(list["streams"], serde_json::json!([]));
+    }
+
+    /// As [`wait_until_idle`](Self::wait_until_idle), by the metrics alone.
+    pub async fn wait_until_free(&self) {
+        self.wait_for_metric("ai_gateway_active_streams", "0").await;
+        self.wait_for_metric("ai_gateway_permits_in_use{model=\"test\"}", "0").await;
+        self.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
+    }
+
+    /// Every outcome that a stream has had, and how many had it.
+    pub async fn all_outcomes(&self) -> Vec<(String, u64)> {
+        let text = self.client.get("/metrics").await.text();
+        let lines = text.lines().filter_map(|line| {
+            line.strip_prefix("ai_gateway_streams_total{status=\"")?.split_once("\"} ")
+        });
+        let counted = lines.map(|(status, count)| (status.to_owned(), count.parse().unwrap()));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 
     /// How many streams ended with this outcome.

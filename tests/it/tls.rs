@@ -5,12 +5,18 @@ use std::sync::Arc;
 use actix_web::http::Version;
 use rustls::pki_types::CertificateDer;
 
-use crate::client::{native, native_whole};
+use crate::client::{Client, native};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Step, Upstream, openai_answer, openai_token, sse_head};
+use crate::upstream::{Upstream, openai_answer};
 
-/// A gateway with a certificate of its own, and what a client must trust to reach it.
-pub async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>) {
+/// A gateway with a certificate of its own, and what a client must trust to reach it. `server` and
+/// `model` are further keys of these sections. Its metrics are on a port without TLS, for the
+/// gateway's own client.
+pub async fn start(
+    upstream: &Upstream,
+    server: &str,
+    model: &str,
+) -> (TestGateway, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = std::env::temp_dir().join(format!("tidegate-tls-{}", rand::random::<u64>()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -18,13 +24,13 @@ pub async fn start(upstream: &Upstream) -> (TestGateway, CertificateDer<'static>
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let toml = format!(
-        "[server.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n{}",
+        "[server.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n{}",
         certificate.display(),
         key.display(),
-        openai_model(upstream, "")
+        openai_model(upstream, model)
     );
-    // Over HTTP/2 a client that leaves is noticed by the next write.
-    let gateway = TestGateway::start_with_server("heartbeat_seconds = 0.2", &toml).await;
+    let mut gateway = TestGateway::start_with_server(server, &toml).await;
+    gateway.client = Client::new(gateway.inner.metrics_address().unwrap());
     std::fs::remove_dir_all(folder).unwrap();
     (gateway, made.cert.der().clone())
 }
@@ -42,7 +48,7 @@ fn https_client(trusted: &CertificateDer<'static>, protocols: &[&[u8]]) -> awc::
 #[actix_web::test]
 async fn answers_stream_over_both_versions_of_http() {
     let upstream = Upstream::start(|_| openai_answer(&["a", "b"])).await;
-    let (gateway, trusted) = start(&upstream).await;
+    let (gateway, trusted) = start(&upstream, "", "").await;
     let url = format!("https://localhost:{}/api/chat", gateway.address().port());
     let cases: [(&[&[u8]], Version); 2] =
         [(&[b"http/1.1"], Version::HTTP_11), (&[b"h2", b"http/1.1"], Version::HTTP_2)];
@@ -56,66 +62,5 @@ async fn answers_stream_over_both_versions_of_http() {
             "{body}"
         );
     }
-    gateway.inner.shutdown().await;
-}
-
-/// How a client of HTTP/2 leaves.
-#[derive(Debug, Clone, Copy)]
-enum Leaves {
-    /// It resets the stream; the connection stays.
-    Stream,
-    Connection,
-}
-
-#[actix_web::test]
-async fn a_client_that_leaves_over_http2_is_noticed_within_a_heartbeat() {
-    let scripts = [
-        vec![Step::Silence],
-        vec![sse_head(), Step::Silence],
-        vec![sse_head(), openai_token("one"), Step::Silence],
-    ];
-    for leaves in [Leaves::Stream, Leaves::Connection] {
-        for (phase, script) in scripts.iter().enumerate() {
-            let played = script.clone();
-            let upstream = Upstream::start(move |_| played.clone()).await;
-            let (gateway, trusted) = start(&upstream).await;
-            let url = format!("https://localhost:{}/api/chat", gateway.address().port());
-            let client = https_client(&trusted, &[b"h2"]);
-            let mut answer = client.post(&url).send_json(&native("hi")).await.unwrap();
-            assert_eq!(answer.version(), Version::HTTP_2);
-            if phase == 2 {
-                let first = futures::StreamExt::next(&mut answer).await.unwrap().unwrap();
-                assert!(first.starts_with(b"id: "), "{first:?}");
-            }
-            let kept = match leaves {
-                Leaves::Stream => {
-                    drop(answer);
-                    Some(client)
-                }
-                Leaves::Connection => {
-                    drop(client);
-                    drop(answer);
-                    None
-                }
-            };
-            upstream.wait_for_aborts(1).await;
-            drop(kept);
-            gateway.inner.shutdown().await;
-        }
-    }
-}
-
-/// Nothing is written to it before the end, so nothing but a question tells that it has left.
-#[actix_web::test]
-async fn a_client_that_takes_an_unstreamed_request_back_over_http2_is_noticed_too() {
-    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
-    let (gateway, trusted) = start(&upstream).await;
-    let url = format!("https://localhost:{}/api/chat", gateway.address().port());
-    let client = https_client(&trusted, &[b"h2"]);
-    let asking = client.post(&url).send_json(&native_whole("hi"));
-    let asked = actix_web::rt::spawn(async move { asking.await.map(|_| ()) });
-    upstream.wait_for_chats(1).await;
-    asked.abort();
-    upstream.wait_for_aborts(1).await;
     gateway.inner.shutdown().await;
 }

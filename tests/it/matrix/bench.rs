@@ -47,7 +47,7 @@ impl Bench {
         })
         .await;
         let behind = Upstream::start(|_| openai_answer(&["never"])).await;
-        let (vouchless, _) = crate::tls::start(&behind).await;
+        let (vouchless, _) = crate::tls::start(&behind, "", "").await;
         let config = models(&upstream, vouchless.address().port(), speaks_no_tls().await);
         let server = format!("heartbeat_seconds = 300\nmax_answer_bytes = {MAX_ANSWER_BYTES}");
         let gateway = TestGateway::start_with_server(&server, &config).await;
