@@ -6,6 +6,7 @@
 //! - [`source`]: Rust as far as the rules must understand it.
 //! - [`modules`]: layers, the purity of the wire formats, size, what library code may not do.
 //! - [`metrics`]: declared, shown and explained.
+//! - [`secrets`]: what must not be printed, and which clock limits are held by.
 //! - [`surface`]: routes and error codes are described; no file names the place it was written in.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
@@ -19,6 +20,8 @@ use serde_json::Value;
 mod metrics;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/surface.rs"]
@@ -116,6 +119,17 @@ fn library_code_neither_panics_nor_prints() {
     each(&sources, modules::ban_faults);
     let paths: Vec<_> = sources.iter().map(|file| file.path.as_str()).collect();
     none(&modules::allowance_faults(&paths));
+}
+
+#[test]
+fn secrets_are_neither_printed_nor_timed() {
+    each(&files("src", ".rs"), secrets::exposure_faults);
+    none(&secrets::secret_faults(&read("src/config/secret.rs")));
+}
+
+#[test]
+fn limits_are_held_by_a_clock_that_does_not_jump() {
+    each(&sources(), secrets::wall_clock_faults);
 }
 
 #[test]

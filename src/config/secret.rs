@@ -7,6 +7,9 @@ use subtle::ConstantTimeEq;
 /// What stands for a secret wherever one would be printed.
 pub(super) const MASK: &str = "********";
 
+/// Of a secret at least twice as long, so many characters are no chance.
+const TELLING_CHARS: usize = 6;
+
 /// The mask, for `Debug` of what holds a secret.
 pub(super) struct Masked;
 
@@ -36,13 +39,16 @@ impl Secret {
     }
 
     /// A text of somebody who knows the secret, without it: some servers quote a key that they
-    /// refuse.
+    /// refuse, whole or by its ends, and a text that is cut may end within it.
     #[must_use]
     pub fn hidden_in(&self, text: String) -> String {
-        if self.0.is_empty() || !text.contains(&self.0) {
-            text
-        } else {
-            text.replace(&self.0, MASK)
+        if self.0.is_empty() {
+            return text;
+        }
+        let text = if text.contains(&self.0) { text.replace(&self.0, MASK) } else { text };
+        match self.0.get(..TELLING_CHARS) {
+            Some(begin) if self.0.len() >= 2 * TELLING_CHARS => hide_words(begin, text),
+            _ => text,
         }
     }
 
@@ -51,6 +57,21 @@ impl Secret {
     pub fn matches(&self, candidate: &str) -> bool {
         self.0.as_bytes().ct_eq(candidate.as_bytes()).into()
     }
+}
+
+/// Hides what begins with `begin`, up to the next blank.
+fn hide_words(begin: &str, text: String) -> String {
+    if !text.contains(begin) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, word)) = rest.find(begin).map(|at| rest.split_at(at)) {
+        shown.push_str(before);
+        shown.push_str(MASK);
+        rest = word.find(char::is_whitespace).map_or("", |end| &word[end..]);
+    }
+    shown + rest
 }
 
 #[cfg(test)]
@@ -62,6 +83,21 @@ mod tests {
         let secret = Secret::new("sesame".to_owned());
         assert_eq!(secret.hidden_in("open sesame, sesame!".to_owned()), "open ********, ********!");
         assert_eq!(Secret::new(String::new()).hidden_in("open".to_owned()), "open");
+        assert_eq!(secret.hidden_in("a ses, a sesa".to_owned()), "a ses, a sesa");
+    }
+
+    #[test]
+    fn a_long_secret_is_hidden_by_its_beginning() {
+        let secret = Secret::new("sk-proj-0123456789".to_owned());
+        for (told, shown) in [
+            ("no sk-proj-0123456789.", "no ********."),
+            ("no sk-proj-****6789. See", "no ******** See"),
+            ("'sk-pro...' and sk-proj-01234", "'******** and ********"),
+            ("no sk-pr and é", "no sk-pr and é"),
+            ("sk-proj-0123456789sk-proj-0123456789", "****************"),
+        ] {
+            assert_eq!(secret.hidden_in(told.to_owned()), shown, "{told}");
+        }
     }
 
     #[test]
