@@ -27,6 +27,7 @@ mod disconnects;
 mod disconnects_http2;
 mod drain;
 mod faults;
+mod heads;
 mod hostile;
 mod http2;
 mod leaving;
