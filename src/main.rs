@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tidegate::app::{Gateway, shutdown_signal};
 use tidegate::config::{Config, Loaded};
-use tidegate::telemetry::logging;
+use tidegate::telemetry::{logging, panics};
 
 /// It keeps blocks of one size together and so holds many slow streams in fewer pages than glibc,
 /// and gives back what a burst has left behind.
@@ -76,6 +76,7 @@ fn main() -> ExitCode {
 
 fn serve(loaded: Loaded) -> ExitCode {
     logging::init(&loaded.config.log);
+    panics::log_panics();
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

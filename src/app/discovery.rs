@@ -33,7 +33,7 @@ async fn find_ollama_model(base_url: &str, limit: Duration) -> Option<String> {
     match timeout(limit, probe.first_chat_model()).await {
         Ok(Ok(found)) => found,
         Ok(Err(failure)) => {
-            tracing::debug!(base_url, %failure, "no Ollama");
+            tracing::debug!(base_url, failure = failure.logged(), "no Ollama");
             None
         }
         Err(_) => None,

@@ -143,7 +143,7 @@ impl StreamActor {
         self.recorder.retried(reason.as_str());
         let StreamMeta { id, model, .. } = &self.meta;
         let (attempt, reason) = (self.recorder.attempts(), reason.as_str());
-        let error = &failure.message;
+        let error = failure.logged();
         tracing::info!(%id, model, attempt, reason, error, "the upstream is asked once more");
     }
 
@@ -187,9 +187,9 @@ impl StreamActor {
         let (outcome, code) = (outcome.as_str(), failure.kind.code());
         let tokens = self.recorder.chunk_count();
         if failure.kind == ErrorKind::Cancelled {
-            tracing::info!(%id, model, outcome, tokens, reason = failure.message, "stream ended");
+            tracing::info!(%id, model, outcome, tokens, reason = failure.logged(), "stream ended");
         } else {
-            tracing::warn!(%id, model, outcome, code, tokens, error = failure.message, "stream ended");
+            tracing::warn!(%id, model, outcome, code, tokens, error = failure.logged(), "stream ended");
         }
     }
 }

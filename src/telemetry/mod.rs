@@ -3,13 +3,14 @@
 //! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has.
 //! - `ledger`: all streams, counted so that every scrape adds up.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
-//! - [`logging`]: where log lines go and in which form.
+//! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
 mod declare;
 mod ledger;
 pub mod logging;
 pub mod metrics;
 mod model;
+pub mod panics;
 pub mod recorder;
 
 pub use ledger::Ledger;

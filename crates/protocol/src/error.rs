@@ -127,7 +127,8 @@ pub struct FieldFault {
 
 /// What went wrong, in a form that can be told to a client.
 ///
-/// The message never holds a secret or a prompt; of an upstream only its own words, cut short.
+/// The message holds no secret, and no prompt unless an upstream quotes it: then it is
+/// [`quoted`](Self::quoted), for the client and not for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", kind.code())]
 pub struct Failure {
@@ -138,12 +139,31 @@ pub struct Failure {
     pub details: Vec<FieldFault>,
     /// When another try makes sense.
     pub retry_after_seconds: Option<u32>,
+    /// The message is an upstream's own, cut short; some quote the request they refuse.
+    pub quoted: bool,
 }
 
 impl Failure {
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: Vec::new(), retry_after_seconds: None }
+        let message = message.into();
+        Self { kind, message, details: Vec::new(), retry_after_seconds: None, quoted: false }
+    }
+
+    /// A failure in an upstream's own words, or in ours if it had none.
+    pub(crate) fn quoting(kind: ErrorKind, theirs: Option<String>, ours: &str) -> Self {
+        let quoted = theirs.is_some();
+        Self { quoted, ..Self::new(kind, theirs.unwrap_or_else(|| ours.to_owned())) }
+    }
+
+    /// The message as far as it may be logged.
+    #[must_use]
+    pub fn logged(&self) -> &str {
+        if self.quoted {
+            "in the upstream's words, which the client was told"
+        } else {
+            &self.message
+        }
     }
 
     /// An invalid request with the fields that make it so.

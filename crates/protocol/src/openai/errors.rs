@@ -93,16 +93,14 @@ struct UpstreamErrorObject<'a> {
 #[must_use]
 pub fn decode_error(status: u16, body: &[u8]) -> Failure {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let message = message_in(text).unwrap_or_else(|| format!("the upstream answered {status}"));
-    Failure::new(kind_of(status), message)
+    Failure::quoting(kind_of(status), message_in(text), &format!("the upstream answered {status}"))
 }
 
 /// The value of `error` in a frame of a stream as a failure. Its code says what a status would.
 pub(crate) fn decode_error_value(value: &RawValue) -> Failure {
     let object: Option<UpstreamErrorObject<'_>> = serde_json::from_str(value.get()).ok();
     let status = object.and_then(|object| serde_json::from_str::<u16>(object.code?.get()).ok());
-    let message = text_of(value).unwrap_or_else(|| UNWORDED.to_owned());
-    Failure::new(kind_of(status.unwrap_or_default()), message)
+    Failure::quoting(kind_of(status.unwrap_or_default()), text_of(value), UNWORDED)
 }
 
 /// The data of an `event: error` frame, whatever its shape, as a failure.
@@ -111,8 +109,7 @@ pub(crate) fn decode_error_event(data: &str) -> Failure {
     if let Some(error) = known.and_then(|known| known.error) {
         return decode_error_value(error);
     }
-    let message = message_in(data).unwrap_or_else(|| UNWORDED.to_owned());
-    Failure::new(ErrorKind::UpstreamError, message)
+    Failure::quoting(ErrorKind::UpstreamError, message_in(data), UNWORDED)
 }
 
 fn kind_of(status: u16) -> ErrorKind {
