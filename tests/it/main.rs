@@ -21,6 +21,7 @@ mod wire;
 mod access;
 mod bad_input;
 mod binary;
+mod canaries;
 mod cancel;
 mod concurrency;
 mod disconnects;

@@ -27,6 +27,11 @@ impl Process {
 
     /// The same, logging what is of that level.
     pub async fn start_logging(level: &str, toml: &str) -> Self {
+        Self::start_with(&[("LOG_LEVEL", level)], toml).await
+    }
+
+    /// The same, with an environment of its own.
+    pub async fn start_with(environment: &[(&str, &str)], toml: &str) -> Self {
         let file = std::env::temp_dir().join(format!("tidegate-{}.toml", rand::random::<u64>()));
         let text = format!("{toml}\n[log]\nformat = \"json\"\n");
         std::fs::write(&file, text).unwrap();
@@ -35,7 +40,7 @@ impl Process {
             .arg(&file)
             .env_clear()
             .env("PORT", "0")
-            .env("LOG_LEVEL", level)
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
