@@ -243,13 +243,13 @@ async fn slowly(client: &Client, in_the_head: bool) -> u16 {
     let line = "POST /api/chat HTTP/1.1\r\nHost: g\r\n";
     let rest = "Content-Type: application/json\r\nContent-Length: 5000\r\n\r\n";
     let sent = if in_the_head { format!("{line}X-Padding: ") } else { format!("{line}{rest}{{") };
-    let mut live = client.send_raw(sent.as_bytes()).await;
+    let mut answer = client.send_raw(sent.as_bytes()).await;
     let mut told = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_millis(400));
     loop {
         tokio::select! {
-            _ = ticks.tick() => { let _ = live.socket.write_all(b" ").await; }
-            read = live.socket.read_buf(&mut told) => {
+            _ = ticks.tick() => { let _ = answer.socket.write_all(b" ").await; }
+            read = answer.socket.read_buf(&mut told) => {
                 if told.len() >= 12 {
                     return std::str::from_utf8(&told[9..12]).unwrap().parse().unwrap();
                 }
