@@ -7,9 +7,8 @@ use tokio::time::timeout;
 use crate::client::{Client, native, native_whole, openai};
 use crate::gateway::openai_model;
 use crate::process::Process;
-use crate::upstream::{
-    PATIENCE, Seen, Step, Upstream, openai_answer, openai_token, refusal, sse_head,
-};
+use crate::upstream::{PATIENCE, Seen, Step, Upstream};
+use crate::wire::{openai_answer, openai_token, refusal, sse_head};
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 const CLIENT_KEY: &str = "canary-client-0123456789-0123456789-01";
@@ -30,7 +29,7 @@ fn misbehave(seen: &Seen) -> Vec<Step> {
     match prompt.split(' ').nth(1).unwrap_or_default() {
         "refused" => refusal(400, "", &error),
         "unauthorized" => refusal(401, "", &error),
-        "limited" => refusal(429, "Retry-After: 1\r\n", &error),
+        "limited" => refusal(429, "Retry-After: 0\r\n", &error),
         "failed" => refusal(500, "", &error),
         "long" => refusal(422, "", &long),
         "bare" => refusal(500, "", &told),

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::client::{Client, Response, native};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{PATIENCE, Upstream, openai_answer};
+use crate::upstream::{PATIENCE, Upstream};
+use crate::wire::openai_answer;
 
 const KEY: &str = "alice-0123456789-0123456789-0123456789";
 const OTHER: &str = "other-0123456789-0123456789-0123456789";

@@ -7,7 +7,7 @@ use crate::client::{Client, Response, native, openai};
 use crate::gateway::openai_model;
 use crate::process::Process;
 use crate::upstream::Upstream;
-use crate::wire::{openai_answer, refusal};
+use crate::wire::openai_answer;
 
 const CHAT: &str = "/api/chat";
 const COMPLETIONS: &str = "/v1/chat/completions";
@@ -127,7 +127,7 @@ async fn bodies_that_harm_are_refused_and_cost_nothing() {
 }
 
 #[actix_web::test]
-async fn odd_targets_and_hosts_lead_nowhere() {
+async fn odd_targets_lead_nowhere() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
     let gateway = Process::start_logging("info", &openai_model(&upstream, "")).await;
     let targets = [
@@ -147,13 +147,6 @@ async fn odd_targets_and_hosts_lead_nowhere() {
             assert!([404, 405].contains(&answer.status), "{method} {target}: {}", answer.status);
             assert_eq!(answer.header("x-evil"), None);
         }
-    }
-    for host in
-        ["Host: a b", "Host: u@a", "Host: a:99999", "Host: <a>", "Host: a\r\nHost: b", "X: y"]
-    {
-        let request = format!("GET /api/models HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n");
-        let answer = gateway.client.send_raw(request.as_bytes()).await.whole().await;
-        assert_eq!(answer.status, 400, "{host}");
     }
     drop(gateway);
 }
@@ -196,37 +189,4 @@ async fn junk_names_and_keys_leave_no_trace() {
         let grown = now.1.saturating_sub(seen.1);
         assert!(grown < GROWTH_KIB, "{grown} KiB grown");
     }
-}
-
-/// Some upstreams quote the key that they refuse, or fail over.
-#[actix_web::test]
-async fn a_key_that_the_upstream_quotes_goes_no_further() {
-    const KEY: &str = "sk-canary-0123456789abcdef";
-    let quoted =
-        r#"{"error":{"message":"Incorrect API key provided: sk-canary-0123456789abcdef."}}"#;
-    for status in [400, 401, 429, 500] {
-        let upstream = Upstream::start(move |_| refusal(status, "", quoted)).await;
-        quoted_key_is_hidden(&upstream, KEY).await;
-    }
-    let upstream = Upstream::start(move |_| {
-        let mut steps = openai_answer(&["a"]);
-        steps.truncate(2);
-        steps.push(crate::upstream::Step::Chunk(format!("data: {quoted}\n\n").into_bytes()));
-        steps
-    })
-    .await;
-    quoted_key_is_hidden(&upstream, KEY).await;
-}
-
-async fn quoted_key_is_hidden(upstream: &Upstream, key: &str) {
-    let more = format!("api_key = \"{key}\"");
-    let gateway = Process::start(&openai_model(upstream, &more)).await;
-    let mut told = String::new();
-    for body in [native("hi"), crate::client::native_whole("hi")] {
-        told += &gateway.client.post(CHAT, &body).await.text();
-    }
-    told += &gateway.client.post(COMPLETIONS, &openai("hi", true)).await.text();
-    assert!(told.contains("Incorrect API key provided: ********"), "{told}");
-    let (_, log) = gateway.terminate().await;
-    assert!(!told.contains(key) && !log.iter().any(|line| line.contains(key)), "{told}");
 }
