@@ -44,6 +44,8 @@ class Log:
     open: int = 0
     closed_by_peer: int = 0
     sent: int = 0
+    # Answers whose peer takes no more for now.
+    stuck: int = 0
 
 
 class Flow(Server):
@@ -118,12 +120,20 @@ class Flow(Server):
         elif word == "flood":
             piece = frame("x" * 16_000)
             for _ in range(FLOOD_BYTES // len(piece)):
+                self._wait_for_room(peer)
                 self._note(sent=peer.send(piece))
         else:
             for token in range(min(int(number), MAX_TOKENS)):
                 wait(peer, 0.02)
                 peer.sendall(frame(f" {token}"))
         peer.sendall(frame("", "stop") + event("[DONE]") + b"0\r\n\r\n")
+
+    def _wait_for_room(self, peer: socket.socket) -> None:
+        if select.select([], [peer], [], 0)[1]:
+            return
+        self._note(stuck=1)
+        select.select([], [peer], [])
+        self._note(stuck=-1)
 
 
 def wait(peer: socket.socket, seconds: float | None) -> None:

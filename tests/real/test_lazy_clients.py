@@ -51,16 +51,10 @@ def wait_until_full(gateway: Gateway, upstream: Flow) -> None:
 
     def held_back() -> bool:
         streams = gateway.get("/api/chat/streams").json()["streams"]
-        return [stream["bytesBuffered"] > STREAM_BUFFER for stream in streams] == [True] * CLIENTS
+        held = [stream["bytesBuffered"] > STREAM_BUFFER for stream in streams]
+        return held == [True] * CLIENTS and upstream.log().stuck == CLIENTS
 
     wait_until("all to hold what they may", held_back, WRITE_TIMEOUT)
-
-    def quiet() -> bool:
-        before = upstream.log().sent
-        time.sleep(0.5)
-        return held_back() and upstream.log().sent == before
-
-    wait_until("no more to be taken", quiet, WRITE_TIMEOUT)
 
 
 def paced(gateway: Gateway) -> float:
