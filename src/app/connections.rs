@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::future::ready;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,7 +31,47 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A connection, what is spoken on it, and with whom.
-type Accepted<T> = (Counted<T>, Protocol, Option<SocketAddr>);
+pub type Accepted<T> = (Counted<T>, Protocol, Option<SocketAddr>);
+
+/// Takes in connections over TCP.
+pub fn plain() -> impl ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = Accepted<TcpStream>,
+    Error = DispatchError,
+    InitError = (),
+> {
+    fn_service(|io: TcpStream| {
+        let _ = io.set_nodelay(true);
+        let peer = io.peer_addr().ok();
+        ready(Ok((Counted::new(io), Protocol::Http1, peer)))
+    })
+}
+
+/// Takes in connections over TLS, in the version of HTTP that the client prefers.
+pub fn tls(
+    mut config: ServerConfig,
+) -> impl ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = Accepted<TlsStream<TcpStream>>,
+    Error = TlsError<io::Error, DispatchError>,
+    InitError = (),
+> {
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    Acceptor::new(config).map_err(TlsError::into_service_error).and_then(
+        |io: TlsStream<TcpStream>| {
+            let (tcp, session) = io.get_ref();
+            let _ = tcp.set_nodelay(true);
+            let peer = tcp.peer_addr().ok();
+            let protocol = match session.alpn_protocol() {
+                Some(b"h2") => Protocol::Http2,
+                _ => Protocol::Http1,
+            };
+            ready(Ok((Counted::new(io), protocol, peer)))
+        },
+    )
+}
 
 /// How one worker serves connections.
 pub struct Connections {
@@ -40,58 +81,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Serves `app` over TCP.
-    pub fn plain<A, S, B>(
-        self,
-        app: A,
-    ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), InitError = ()> + use<A, S, B>
-    where
-        A: IntoServiceFactory<S, Request>,
-        S: ServiceFactory<Request, Config = AppConfig> + 'static,
-        S::Error: Into<Error>,
-        S::InitError: Debug,
-        S::Response: Into<Response<B>> + 'static,
-        B: MessageBody + 'static,
-    {
-        fn_service(|io: TcpStream| {
-            let _ = io.set_nodelay(true);
-            let peer = io.peer_addr().ok();
-            ready(Ok((Counted::new(io), Protocol::Http1, peer)))
-        })
-        .and_then(self.http(app))
-    }
-
-    /// Serves `app` over TLS, in the version of HTTP that the client prefers.
-    pub fn tls<A, S, B>(
-        self,
-        app: A,
-        mut config: ServerConfig,
-    ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), InitError = ()> + use<A, S, B>
-    where
-        A: IntoServiceFactory<S, Request>,
-        S: ServiceFactory<Request, Config = AppConfig> + 'static,
-        S::Error: Into<Error>,
-        S::InitError: Debug,
-        S::Response: Into<Response<B>> + 'static,
-        B: MessageBody + 'static,
-    {
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-        Acceptor::new(config)
-            .map_err(TlsError::into_service_error)
-            .and_then(|io: TlsStream<TcpStream>| {
-                let (tcp, session) = io.get_ref();
-                let _ = tcp.set_nodelay(true);
-                let peer = tcp.peer_addr().ok();
-                let protocol = match session.alpn_protocol() {
-                    Some(b"h2") => Protocol::Http2,
-                    _ => Protocol::Http1,
-                };
-                ready(Ok((Counted::new(io), protocol, peer)))
-            })
-            .and_then(self.http(app).map_err(TlsError::Service))
-    }
-
-    fn http<T, A, S, B>(
+    /// Serves `app` over what was taken in.
+    pub fn http<T, A, S, B>(
         self,
         app: A,
     ) -> impl ServiceFactory<

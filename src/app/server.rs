@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
+use actix_service::ServiceFactoryExt;
+use actix_tls::accept::TlsError;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::RETRY_AFTER;
@@ -17,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tracing_actix_web::TracingLogger;
 
-use super::connections::Connections;
+use super::connections::{Connections, plain, tls};
 use super::launch;
 use super::parts::Parts;
 use crate::config;
@@ -84,16 +86,20 @@ pub fn main_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<Serv
         .max_concurrent_connections(settings.max_connections);
     let shutdown = server.graceful_shutdown_signal();
     let local = listener.local_addr()?;
-    let tls = settings.tls.as_ref().map(tls_config).transpose()?;
+    let secure = settings.tls.as_ref().map(tls_config).transpose()?;
     let parts = Arc::clone(parts);
     let connections = move |parts: &Parts| {
         let (settings, shutdown) = (parts.config.server.clone(), shutdown.clone());
         Connections { settings, local, shutdown }
     };
-    let server = match tls {
-        Some(tls) => server
-            .listen(NAME, listener, move || connections(&parts).tls(app(&parts), tls.clone()))?,
-        None => server.listen(NAME, listener, move || connections(&parts).plain(app(&parts)))?,
+    let server = match secure {
+        Some(config) => server.listen(NAME, listener, move || {
+            let http = connections(&parts).http(app(&parts));
+            tls(config.clone()).and_then(http.map_err(TlsError::Service))
+        })?,
+        None => server.listen(NAME, listener, move || {
+            plain().and_then(connections(&parts).http(app(&parts)))
+        })?,
     };
     Ok(server.run())
 }

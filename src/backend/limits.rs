@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tidegate_protocol::{ErrorKind, Failure};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep};
 
 /// What is waited for has a limit of its own, and the whole answer has one.
 pub struct Limits<'a> {
@@ -16,11 +16,6 @@ pub struct Limits<'a> {
     due: Instant,
     total: Duration,
     end: Instant,
-}
-
-/// The timer that [`Limits`] move.
-pub fn timer(total: Duration) -> Sleep {
-    sleep(total)
 }
 
 impl<'a> Limits<'a> {

@@ -14,7 +14,7 @@ use futures::channel::oneshot;
 use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::limits::{self, Limits};
+use super::limits::Limits;
 use super::message::{Generate, Progress};
 use super::permits::{Acquired, Permit, PermitPool};
 use super::retry::RetryBudget;
@@ -89,7 +89,7 @@ impl Pump {
     async fn generate(&self) -> Result<(Answer, Batch), Failure> {
         let Timeouts { first_token, idle, total, .. } = self.timeouts;
         let streams = self.provider.streams(&self.job.request);
-        let mut timer = std::pin::pin!(limits::timer(total));
+        let mut timer = std::pin::pin!(sleep(total));
         let mut limits = Limits::start(timer.as_mut(), total);
         limits.wait_for("no response within", if streams { first_token } else { total });
         let mut answer = self.open(&mut limits).await?;

@@ -48,9 +48,8 @@ impl HttpAnswer {
     fn finish(&mut self, mut decoded: Batch) -> Option<Result<Batch, Failure>> {
         self.ended = true;
         match self.decoder.finish() {
-            Ok(mut rest) => {
-                hide(self.secret.as_ref(), &mut rest);
-                append(&mut decoded, rest);
+            Ok(rest) => {
+                append(&mut decoded, rest, self.secret.as_ref());
                 (!decoded.is_empty()).then_some(Ok(decoded))
             }
             Err(failure) => Some(self.fail(decoded, failure)),
@@ -76,10 +75,7 @@ impl Stream for HttpAnswer {
                 Poll::Ready(Some(Ok(read))) => {
                     size += read.len();
                     match this.decoder.decode(read) {
-                        Ok(mut more) => {
-                            hide(this.secret.as_ref(), &mut more);
-                            append(&mut decoded, more);
-                        }
+                        Ok(more) => append(&mut decoded, more, this.secret.as_ref()),
                         Err(failure) => return Poll::Ready(Some(this.fail(decoded, failure))),
                     }
                 }
@@ -100,16 +96,13 @@ impl Stream for HttpAnswer {
     }
 }
 
-/// Takes the secret out of what the upstream says of its failures.
-fn hide(secret: Option<&Secret>, batch: &mut Batch) {
-    for event in &mut batch.events {
+/// Adds what was decoded, but for the secret in what the upstream says of its failures.
+fn append(batch: &mut Batch, mut more: Batch, secret: Option<&Secret>) {
+    for event in &mut more.events {
         if let (Some(secret), Event::Error(failure)) = (secret, event) {
             failure.message = secret.hidden_in(std::mem::take(&mut failure.message));
         }
     }
-}
-
-fn append(batch: &mut Batch, more: Batch) {
     if batch.is_empty() {
         *batch = more;
         return;

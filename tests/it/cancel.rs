@@ -3,42 +3,12 @@
 
 use crate::client::{Live, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
-use crate::upstream::{Step, Upstream};
-use crate::wire::{openai_answer, openai_token, sse_head};
-
-/// Where a request stands when it is cancelled.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
-    Queued,
-    /// The upstream has the request and has not answered.
-    NoHead,
-    /// The response head is there, no token.
-    NoToken,
-    Streaming,
-}
-
-fn script(phase: Phase) -> Vec<Step> {
-    match phase {
-        Phase::Queued | Phase::NoHead => vec![Step::Silence],
-        Phase::NoToken => vec![sse_head(), Step::Silence],
-        Phase::Streaming => vec![sse_head(), openai_token("one"), Step::Silence],
-    }
-}
-
-/// Waits until the stream list shows a stream in `state`; gives its id.
-async fn wait_for_state(gateway: &TestGateway, state: &str) -> String {
-    loop {
-        let list = gateway.client.get("/api/chat/streams").await.json();
-        let streams = list["streams"].as_array().unwrap();
-        if let Some(stream) = streams.iter().find(|stream| stream["state"] == state) {
-            return stream["requestId"].as_str().unwrap().to_owned();
-        }
-        tokio::task::yield_now().await;
-    }
-}
+use crate::phase::Phase;
+use crate::upstream::Upstream;
+use crate::wire::openai_answer;
 
 async fn cancel_in(phase: Phase, dialect: &str) {
-    let upstream = Upstream::start(move |_| script(phase)).await;
+    let upstream = Upstream::start(move |_| phase.script()).await;
     let gateway = TestGateway::start(&openai_model(&upstream, "max_concurrency = 1")).await;
     let (path, body) = match dialect {
         "native" => ("/api/chat", native("hi")),
@@ -54,7 +24,7 @@ async fn cancel_in(phase: Phase, dialect: &str) {
         None
     };
     let live = gateway.client.send("POST", path, Some(&body.to_string())).await;
-    let id = wait_for_state(&gateway, state_of(phase)).await;
+    let id = phase.reached(&gateway).await;
     if phase != Phase::Queued {
         upstream.wait_for_chats(1).await;
     }
@@ -73,15 +43,6 @@ async fn cancel_in(phase: Phase, dialect: &str) {
     gateway.inner.shutdown().await;
 }
 
-fn state_of(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Queued => "queued",
-        Phase::NoHead => "connecting",
-        Phase::NoToken => "waiting",
-        Phase::Streaming => "streaming",
-    }
-}
-
 async fn delete(gateway: &TestGateway, live: Live, id: &str) {
     let answer = gateway.client.delete(&format!("/api/chat/{id}")).await;
     assert_eq!(answer.status, 200);
@@ -94,11 +55,9 @@ async fn delete(gateway: &TestGateway, live: Live, id: &str) {
     assert!(!text.contains("[DONE]"), "a cancelled answer is not complete: {text}");
 }
 
-const PHASES: [Phase; 4] = [Phase::Queued, Phase::NoHead, Phase::NoToken, Phase::Streaming];
-
 #[actix_web::test]
 async fn by_delete_in_every_phase() {
-    for phase in PHASES {
+    for phase in Phase::ALL {
         for dialect in ["native", "native, whole", "openai"] {
             cancel_in(phase, dialect).await;
         }

@@ -11,8 +11,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::{Live, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
+use crate::phase::Phase;
 use crate::upstream::{Gate, Step, Upstream};
-use crate::wire::{openai_answer, openai_end, openai_token, sse_head};
+use crate::wire::{openai_answer, openai_token, sse_head};
 
 /// How a client leaves.
 #[derive(Debug, Clone, Copy)]
@@ -46,60 +47,12 @@ impl Way {
     }
 }
 
-/// Where the request stands then.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
-    Queued,
-    /// The upstream has the request and has not answered.
-    NoHead,
-    /// The response head is there, no token.
-    NoToken,
-    Streaming,
-    /// The finish reason is there, the end mark is not. The answer was not whole yet when its client
-    /// left: it is `cancelled`, too.
-    Tail,
-}
-
-const PHASES: [Phase; 5] =
-    [Phase::Queued, Phase::NoHead, Phase::NoToken, Phase::Streaming, Phase::Tail];
-
-impl Phase {
-    fn script(self) -> Vec<Step> {
-        let said: Vec<Step> = match self {
-            Self::Queued | Self::NoHead => vec![],
-            Self::NoToken => vec![sse_head()],
-            Self::Streaming => vec![sse_head(), openai_token("one")],
-            Self::Tail => vec![sse_head(), openai_token("one"), openai_end(7, 1).swap_remove(0)],
-        };
-        [said, vec![Step::Silence]].concat()
-    }
-
-    fn state(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::NoHead => "connecting",
-            Self::NoToken => "waiting",
-            Self::Streaming | Self::Tail => "streaming",
-        }
-    }
-}
-
 fn requests() -> [(&'static str, serde_json::Value); 3] {
     [
         ("/api/chat", native("hi")),
         ("/api/chat", native_whole("hi")),
         ("/v1/chat/completions", openai("hi", true)),
     ]
-}
-
-async fn wait_for_state(gateway: &TestGateway, state: &str) {
-    loop {
-        let list = gateway.client.get("/api/chat/streams").await.json();
-        if list["stats"][state] != 0 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn leave_in(phase: Phase, way: Way) {
@@ -116,7 +69,7 @@ async fn leave_in(phase: Phase, way: Way) {
             None
         };
         let live = gateway.client.send("POST", path, Some(&body)).await;
-        wait_for_state(&gateway, phase.state()).await;
+        phase.reached(&gateway).await;
         let rest = way.leave(live).await;
         if phase == Phase::Queued {
             gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
@@ -137,21 +90,21 @@ async fn leave_in(phase: Phase, way: Way) {
 
 #[actix_web::test]
 async fn by_closing_in_every_phase() {
-    for phase in PHASES {
+    for phase in Phase::ALL {
         leave_in(phase, WAYS[0]).await;
     }
 }
 
 #[actix_web::test]
 async fn by_a_reset_in_every_phase() {
-    for phase in PHASES {
+    for phase in Phase::ALL {
         leave_in(phase, WAYS[1]).await;
     }
 }
 
 #[actix_web::test]
 async fn by_half_closing_in_every_phase() {
-    for phase in PHASES {
+    for phase in Phase::ALL {
         leave_in(phase, WAYS[2]).await;
     }
 }
@@ -184,7 +137,7 @@ async fn while_the_upstream_is_being_connected() {
     for way in WAYS {
         for (path, body) in requests() {
             let live = gateway.client.send("POST", path, Some(&body.to_string())).await;
-            wait_for_state(&gateway, "connecting").await;
+            Phase::NoHead.reached(&gateway).await;
             let rest = way.leave(live).await;
             gateway.wait_until_idle().await;
             left += 1;
@@ -233,7 +186,7 @@ async fn how_soon_the_upstream_sees_it() {
         let way = WAYS[trial / phases.len() % WAYS.len()];
         let (path, body) = &requests()[trial % 2 * 2];
         let live = gateway.client.send("POST", path, Some(&body.to_string())).await;
-        wait_for_state(&gateway, phases[trial % phases.len()].state()).await;
+        phases[trial % phases.len()].reached(&gateway).await;
         upstream.wait_for_chats(trial + 1).await;
         let begun = Instant::now();
         let rest = way.leave(live).await;

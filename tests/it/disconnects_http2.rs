@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::client::{native, native_whole, openai};
 use crate::gateway::TestGateway;
 use crate::http2::{Http2, WINDOW};
+use crate::phase::Phase;
 use crate::tls;
 use crate::upstream::{Step, Upstream};
 use crate::wire::{openai_token, sse_head};
@@ -23,25 +24,6 @@ enum Way {
     /// It says that it goes (GOAWAY). It could stay and read; h2 takes it for the end of all streams,
     /// and clients that say so do close their connection.
     GoesAway,
-}
-
-/// Where its request stands then.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
-    Queued,
-    NoHead,
-    NoToken,
-    Streaming,
-}
-
-const PHASES: [Phase; 4] = [Phase::Queued, Phase::NoHead, Phase::NoToken, Phase::Streaming];
-
-fn script(phase: Phase) -> Vec<Step> {
-    match phase {
-        Phase::Queued | Phase::NoHead => vec![Step::Silence],
-        Phase::NoToken => vec![sse_head(), Step::Silence],
-        Phase::Streaming => vec![sse_head(), openai_token("one"), Step::Silence],
-    }
 }
 
 fn requests() -> [(&'static str, Value); 3] {
@@ -74,7 +56,7 @@ impl Scene {
         } else {
             self.upstream.wait_for_chats(self.left + 1).await;
         }
-        if phase == Phase::Streaming && body["stream"] != false {
+        if phase.has_token() && body["stream"] != false {
             client.read_until(1, "one").await;
         }
         let kept = match way {
@@ -104,8 +86,8 @@ impl Scene {
 }
 
 async fn leave_by(way: Way) {
-    for phase in PHASES {
-        let upstream = Upstream::start(move |_| script(phase)).await;
+    for phase in Phase::ALL {
+        let upstream = Upstream::start(move |_| phase.script()).await;
         let (gateway, trusted) = tls::start(&upstream, HEARTBEAT, "max_concurrency = 1").await;
         let mut scene = Scene { upstream, gateway, trusted, left: 0 };
         for (path, body) in requests() {

@@ -2,8 +2,8 @@
 //!
 //! One binary: a scripted upstream that can misbehave in any way ([`upstream`], in the words of
 //! [`wire`]), a gateway started in the test's own process ([`gateway`]) or in one of its own
-//! ([`process`]), a client that reads what really is on the wire ([`client`]), and one file per
-//! thing that users care about.
+//! ([`process`]), clients that read what really is on the wire ([`client`], [`http2`]), the phases of an
+//! answer ([`phase`]), and one file per thing that users care about.
 
 #![allow(
     clippy::expect_used,
@@ -14,6 +14,8 @@
 
 mod client;
 mod gateway;
+mod http2;
+mod phase;
 mod process;
 mod upstream;
 mod wire;
@@ -30,7 +32,6 @@ mod drain;
 mod faults;
 mod heads;
 mod hostile;
-mod http2;
 mod leaving;
 mod losses;
 mod matrix;

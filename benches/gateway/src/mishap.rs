@@ -41,11 +41,12 @@ pub enum Mishap {
 }
 
 impl Mishap {
+    /// What an answer in one piece can have stands together.
     pub const ALL: [Self; 26] = [
         Self::None,
         Self::Healthy,
-        Self::Quiet,
         Self::Endless,
+        Self::Quiet,
         Self::Refused,
         Self::HangUp,
         Self::TooManyRequests,
@@ -56,42 +57,25 @@ impl Mishap {
         Self::Stall,
         Self::FinBeforeFrame,
         Self::FinInsideFrame,
-        Self::FinAfterFrame,
-        Self::RstBeforeFrame,
         Self::RstInsideFrame,
-        Self::RstAfterFrame,
-        Self::FinAfterFinish,
-        Self::NoEndMark,
         Self::ErrorObject,
         Self::Garbage,
         Self::InvalidUtf8,
+        Self::TrailingBytes,
+        Self::FinAfterFrame,
+        Self::RstBeforeFrame,
+        Self::RstAfterFrame,
+        Self::FinAfterFinish,
+        Self::NoEndMark,
         Self::TooLong,
         Self::TrailingFrames,
-        Self::TrailingBytes,
     ];
 
     /// Those that a client which reads to the end is given by chance.
     pub const MIXED: &[Self] = Self::ALL.split_at(4).1;
 
     /// Those that an answer in one piece can have.
-    pub const OF_WHOLE: [Self; 16] = [
-        Self::Quiet,
-        Self::Refused,
-        Self::HangUp,
-        Self::TooManyRequests,
-        Self::ServerError,
-        Self::Unavailable,
-        Self::NoHead,
-        Self::NoFirstToken,
-        Self::Stall,
-        Self::FinBeforeFrame,
-        Self::FinInsideFrame,
-        Self::RstInsideFrame,
-        Self::ErrorObject,
-        Self::Garbage,
-        Self::InvalidUtf8,
-        Self::TrailingBytes,
-    ];
+    pub const OF_WHOLE: &[Self] = Self::ALL.split_at(3).1.split_at(16).0;
 
     /// How the prompt spells it.
     pub fn number(self) -> usize {
@@ -140,5 +124,7 @@ mod tests {
             assert_eq!(mishap.number(), number);
         }
         assert_eq!(Mishap::MIXED.first(), Some(&Mishap::Refused));
+        let of_whole = (Mishap::OF_WHOLE.first(), Mishap::OF_WHOLE.last());
+        assert_eq!(of_whole, (Some(&Mishap::Quiet), Some(&Mishap::TrailingBytes)));
     }
 }

@@ -113,6 +113,19 @@ def cuts(how: str, step: object) -> list[Fault]:
     ]
 
 
+def malformed(
+    name: str, frame: Callable[[Wire], bytes], whole: Callable[[Wire], bytes]
+) -> Fault:
+    """What the wire format does not allow: a frame, or the answer in one piece."""
+    return Fault(
+        name,
+        "UPSTREAM_PROTOCOL",
+        lambda wire: spoilt(wire, frame(wire)),
+        lambda wire: [response(200, whole(wire))],
+        tokens=BEFORE,
+    )
+
+
 def unframed(content_type: str, body: bytes) -> list[Step]:
     """A body without a length: whenever the connection ends, to HTTP that is a proper end."""
     return [head(200, f"content-type: {content_type}", version="1.0") + body, CLOSE]
@@ -189,34 +202,26 @@ FAULTS = [
         lambda wire: [response(200, b'{"error":{"message":"out of luck","code":500}}')],
         tokens=BEFORE,
     ),
-    Fault(
+    malformed(
         "half a frame",
-        "UPSTREAM_PROTOCOL",
-        lambda wire: spoilt(wire, wire.tokens[BEFORE][:-9] + wire.tokens[BEFORE][-2:]),
-        lambda wire: [response(200, b"<html>502 Bad Gateway</html>")],
-        tokens=BEFORE,
+        lambda wire: wire.tokens[BEFORE][:-9] + wire.tokens[BEFORE][-2:],
+        lambda _: b"<html>502 Bad Gateway</html>",
     ),
     # All that a token has, but no JSON.
-    Fault(
+    malformed(
         "garbage",
-        "UPSTREAM_PROTOCOL",
-        lambda wire: spoilt(wire, wire.frame(b'oops" "')),
-        lambda wire: [response(200, wire.whole.replace(b"{", b"{{"))],
-        tokens=BEFORE,
+        lambda wire: wire.frame(b'oops" "'),
+        lambda wire: wire.whole.replace(b"{", b"{{"),
     ),
-    Fault(
+    malformed(
         "invalid UTF-8",
-        "UPSTREAM_PROTOCOL",
-        lambda wire: spoilt(wire, wire.frame(b"\xc3(\xff")),
-        lambda wire: [response(200, wire.whole.replace(b"river", b"ri\xffer"))],
-        tokens=BEFORE,
+        lambda wire: wire.frame(b"\xc3(\xff"),
+        lambda wire: wire.whole.replace(b"river", b"ri\xffer"),
     ),
-    Fault(
+    malformed(
         "oversized",
-        "UPSTREAM_PROTOCOL",
-        lambda wire: spoilt(wire, wire.frame(b"x" * 2 * LARGEST)),
-        lambda wire: [response(200, wire.whole.replace(b"river", b"x" * 2 * LARGEST))],
-        tokens=BEFORE,
+        lambda wire: wire.frame(b"x" * 2 * LARGEST),
+        lambda wire: wire.whole.replace(b"river", b"x" * 2 * LARGEST),
     ),
     Fault(
         "gzip",

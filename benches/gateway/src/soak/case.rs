@@ -171,7 +171,7 @@ fn mishap(random: &mut Random, manner: Manner, relayed_whole: bool) -> Mishap {
         Manner::LeavesByFin | Manner::LeavesByRst | Manner::Deletes => Mishap::Endless,
         _ if random.percent(HEALTHY) => Mishap::Healthy,
         _ if random.percent(8) => Mishap::Quiet,
-        _ if relayed_whole => random.pick(&Mishap::OF_WHOLE),
+        _ if relayed_whole => random.pick(Mishap::OF_WHOLE),
         _ => random.pick(Mishap::MIXED),
     }
 }

@@ -5,10 +5,8 @@ use proptest::prelude::*;
 use tidegate_protocol::ErrorKind;
 use tidegate_protocol::sse::{KEEP_ALIVE, SseDecoder, encode_data};
 
+use crate::properties::sse::{Decoded, by_the_standard};
 use crate::support::{ROOM, STREAMS, cut, with_line_ends};
-
-/// An event: its name and its data.
-type Decoded = (Option<String>, String);
 
 fn decode(max: usize, reads: &[Bytes]) -> Result<Vec<Decoded>, ErrorKind> {
     let mut decoder = SseDecoder::new(max);
@@ -29,31 +27,6 @@ fn decode(max: usize, reads: &[Bytes]) -> Result<Vec<Decoded>, ErrorKind> {
 
 fn decode_text(text: &str) -> Vec<Decoded> {
     decode(ROOM, &[Bytes::copy_from_slice(text.as_bytes())]).unwrap()
-}
-
-/// The algorithm of the HTML standard, word for word, on a whole stream at once.
-fn reference(stream: &str) -> Vec<Decoded> {
-    let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
-    let stream = stream.replace("\r\n", "\n").replace('\r', "\n");
-    let Some((whole_lines, _cut)) = stream.rsplit_once('\n') else { return Vec::new() };
-    let (mut data, mut event) = (String::new(), None);
-    let mut decoded = Vec::new();
-    for line in whole_lines.split('\n') {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        if line.is_empty() {
-            let (data, event) = (std::mem::take(&mut data), event.take());
-            if let Some(data) = data.strip_suffix('\n') {
-                decoded.push((event, data.to_owned()));
-            }
-        } else if field == "data" {
-            data.push_str(value);
-            data.push('\n');
-        } else if field == "event" {
-            event = Some(value.to_owned());
-        }
-    }
-    decoded
 }
 
 #[test]
@@ -214,7 +187,7 @@ proptest! {
         places in prop::collection::vec(0usize..200, 0..4),
     ) {
         let decoded = decode(ROOM, &cut(stream.as_bytes(), &places)).unwrap();
-        prop_assert_eq!(decoded, reference(&stream));
+        prop_assert_eq!(decoded, by_the_standard(&stream));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use tidegate_protocol::{
     Batch, Decoder, Encoder, End, Event, Failure, FinishReason, Outcome, Payload, Usage,
 };
 
+pub use crate::properties::seen::{Seen, run};
+
 macro_rules! capture {
     ($name:literal) => {
         include_bytes!(concat!("../wire/", $name)).as_slice()
@@ -53,54 +55,6 @@ pub fn cut(input: &[u8], places: &[usize]) -> Vec<Bytes> {
 /// `text` with its line ends written as `line_end`.
 pub fn with_line_ends(text: &[u8], line_end: &str) -> Vec<u8> {
     std::str::from_utf8(text).unwrap().replace('\n', line_end).into_bytes()
-}
-
-/// All that a decoder gave, from the first read to the end.
-#[derive(Debug, Default, PartialEq)]
-pub struct Seen {
-    pub frames: String,
-    pub events: Vec<Event>,
-    pub chunks: u32,
-}
-
-impl Seen {
-    fn add(&mut self, result: Result<Batch, Failure>) {
-        match result {
-            Ok(batch) => {
-                for frame in batch.frames {
-                    self.frames.push_str(std::str::from_utf8(&frame).expect("UTF-8"));
-                }
-                self.events.extend(batch.events);
-                self.chunks += batch.chunks;
-            }
-            // Whether a failure comes as a result or as an event depends on what came before it
-            // in the same read.
-            Err(failure) => self.events.push(Event::Error(failure)),
-        }
-    }
-
-    pub fn text(&self) -> String {
-        let text = |event: &Event| match event {
-            Event::Text(text) => Some(text.clone()),
-            _ => None,
-        };
-        self.events.iter().filter_map(text).collect()
-    }
-}
-
-/// Runs a decoder over `reads` and the end of the body.
-pub fn run(mut decoder: impl Decoder, reads: &[Bytes]) -> Seen {
-    let mut seen = Seen::default();
-    for read in reads {
-        let result = decoder.decode(read.clone());
-        let failed = result.is_err();
-        seen.add(result);
-        if failed {
-            return seen;
-        }
-    }
-    seen.add(decoder.finish());
-    seen
 }
 
 pub fn run_whole(decoder: impl Decoder, input: &[u8]) -> Seen {
