@@ -7,10 +7,11 @@
 //!   share. [`original`], [`fit`]: what it cannot say, and what becomes of that.
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
-//! - [`openai`], [`ollama`], [`native`]: one wire format each.
+//! - [`openai`], [`anthropic`], [`ollama`], [`native`]: one wire format each.
 //! - `strict`, `fields`, `collect`: what dialects share: refusing JSON that is understood in two
 //!   ways, checking a request's fields, and putting the pieces of an answer together.
 
+pub mod anthropic;
 pub mod chat;
 pub mod codec;
 mod collect;

@@ -41,7 +41,7 @@ pub fn error_body(failure: &Failure, status: u16) -> Vec<u8> {
 }
 
 /// This dialect has no list of faults, so the message names them all.
-fn message_with_details(failure: &Failure) -> String {
+pub(crate) fn message_with_details(failure: &Failure) -> String {
     if failure.details.len() < 2 {
         return failure.message.clone();
     }

@@ -1,6 +1,7 @@
 //! The wire formats, held against captures of real servers and against every way to cut them.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+mod anthropic;
 mod chunks;
 mod corpora;
 mod decoders;
