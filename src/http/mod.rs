@@ -2,7 +2,8 @@
 //!
 //! - [`routes`]: the route table.
 //! - [`chat`]: the handler of all chat endpoints, generic over the dialect.
-//! - [`dialect`], [`native`], [`openai`]: how a dialect is read, written and streamed.
+//! - [`dialect`], [`native`], [`openai`], [`anthropic`]: how a dialect is read, written and
+//!   streamed.
 //! - [`event_stream`]: a live answer as a response body.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
@@ -13,6 +14,7 @@
 //! - [`error`]: failures as responses.
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
 
+pub mod anthropic;
 pub mod body;
 pub mod caller;
 pub mod chat;

@@ -18,11 +18,14 @@ use bytes::Bytes;
 use tidegate_protocol::{ErrorKind, StreamId};
 
 use super::note::{AccessNote, Arrival};
+use super::routes::is_anthropic;
 use super::worker::Worker;
 use crate::telemetry::Metrics;
 
 /// The gateway's id of the request; also the id of the stream it opens.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same, by the name that Anthropic's clients know it by.
+pub const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// The id a client gave its own request; echoed and logged, never used as a stream's id.
 pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 /// A client's id that is longer is ignored.
@@ -49,8 +52,12 @@ pub async fn observe(
 
     let mut response = next.call(request).await?;
 
+    let anthropic = is_anthropic(response.request().path());
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        if anthropic {
+            headers.insert(ANTHROPIC_REQUEST_ID, value.clone());
+        }
         headers.insert(REQUEST_ID, value);
     }
     if let Some(value) = client_id.clone() {

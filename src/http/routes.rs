@@ -4,6 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure};
 
+use super::anthropic::Anthropic;
 use super::chat::chat;
 use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
@@ -12,12 +13,13 @@ use super::{models, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 10] = [
+pub const ROUTES: [(&str, &str); 11] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("delete", "/api/chat/{id}"),
     ("get", "/api/models"),
     ("post", "/v1/chat/completions"),
+    ("post", "/v1/messages"),
     ("get", "/v1/models"),
     ("get", "/health"),
     ("get", "/ready"),
@@ -40,6 +42,11 @@ pub fn configure(app: &mut ServiceConfig) {
         web::resource("/v1/chat/completions")
             .route(web::post().to(chat::<OpenAi>))
             .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(
+        web::resource("/v1/messages")
+            .route(web::post().to(chat::<Anthropic>))
+            .default_service(web::to(|| async { method_not_allowed::<Anthropic>("POST") })),
     )
     .service(
         web::resource("/api/chat/streams")
@@ -81,9 +88,17 @@ async fn not_found(http: HttpRequest) -> HttpResponse {
 /// The response that tells `failure` in the dialect of those who ask for such a path.
 #[must_use]
 pub fn failure_of_path(path: &str, failure: &Failure) -> HttpResponse {
-    if path.starts_with("/v1/") {
+    if is_anthropic(path) {
+        failure_response::<Anthropic>(failure)
+    } else if path.starts_with("/v1/") {
         failure_response::<OpenAi>(failure)
     } else {
         failure_response::<Native>(failure)
     }
+}
+
+/// Whether Anthropic's clients ask for such a path.
+#[must_use]
+pub fn is_anthropic(path: &str) -> bool {
+    path.strip_prefix("/v1/messages").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
