@@ -24,6 +24,7 @@ pub fn worker(parts: &Parts) -> Worker {
         let timeouts = part.model.timeouts.clone();
         let backend = Backend::new(provider, permits, retries, timeouts).start();
         ModelHandle {
+            counter: backend.clone().recipient(),
             backend: Arc::new(backend.recipient()),
             metrics: Arc::new(part.metrics.clone()),
         }

@@ -15,11 +15,11 @@ use crate::provider::Provider;
 /// Guards one model on one worker. Each answer it drives is a task of its own, so that a fault
 /// in one takes only its own stream down.
 pub struct Backend {
-    provider: Rc<dyn Provider>,
+    pub(super) provider: Rc<dyn Provider>,
     /// Shared with the backends of the same model on all other workers, as are the retries.
     permits: Arc<PermitPool>,
     retries: Arc<RetryBudget>,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
 }
 
 impl Backend {

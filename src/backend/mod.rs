@@ -5,10 +5,12 @@
 //! - [`pump`]: drives one answer from the provider to its stream.
 //! - `retry`: whether an upstream is asked once more.
 //! - `limits`: the time limits of one answer.
+//! - `count`: how many tokens a prompt has.
 //! - [`actor`]: the actor itself.
 //! - [`health`]: whether upstreams are reachable.
 
 pub mod actor;
+mod count;
 pub mod health;
 mod limits;
 pub mod message;
@@ -17,6 +19,7 @@ mod pump;
 mod retry;
 
 pub use actor::Backend;
+pub use count::CountTokens;
 pub use health::{Health, Reachability};
 pub use message::{Generate, Progress};
 pub use permits::PermitPool;

@@ -64,9 +64,7 @@ pub async fn chat<D: Dialect>(
     } else {
         whole(subscription, payload, worker.heartbeat, &note).await?
     };
-    if let Some(names) = listed(&ignored) {
-        response.headers_mut().insert(IGNORED_FIELDS, names);
-    }
+    name_ignored(&mut response, &ignored);
     Ok(response)
 }
 
@@ -75,6 +73,13 @@ pub const IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields
 /// So much is told of them.
 const IGNORED_BYTES: usize = 1024;
 
+/// Names them in the response's head.
+pub(super) fn name_ignored(response: &mut HttpResponse, ignored: &[String]) {
+    if let Some(names) = listed(ignored) {
+        response.headers_mut().insert(IGNORED_FIELDS, names);
+    }
+}
+
 /// The names as a header may hold them.
 fn listed(names: &[String]) -> Option<HeaderValue> {
     let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
@@ -82,7 +87,7 @@ fn listed(names: &[String]) -> Option<HeaderValue> {
     if names.is_empty() { None } else { HeaderValue::from_str(&names).ok() }
 }
 
-fn arrival(http: &HttpRequest) -> Result<Arrival, Failure> {
+pub(super) fn arrival(http: &HttpRequest) -> Result<Arrival, Failure> {
     let arrival = http.extensions().get::<Arrival>().cloned();
     arrival.ok_or_else(|| Failure::new(ErrorKind::Internal, "the request was not registered"))
 }

@@ -4,6 +4,7 @@
 //! - [`chat`]: the handler of all chat endpoints, generic over the dialect.
 //! - [`dialect`], [`native`], [`openai`], [`anthropic`]: how a dialect is read, written and
 //!   streamed.
+//! - `anthropic_count`: the tokens of a prompt, by its upstream's word.
 //! - [`event_stream`]: a live answer as a response body.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
@@ -15,6 +16,7 @@
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
 
 pub mod anthropic;
+mod anthropic_count;
 pub mod body;
 pub mod caller;
 pub mod chat;

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure};
 
 use super::anthropic::Anthropic;
+use super::anthropic_count::count_tokens;
 use super::chat::chat;
 use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
@@ -13,13 +14,14 @@ use super::{models, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 11] = [
+pub const ROUTES: [(&str, &str); 12] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("delete", "/api/chat/{id}"),
     ("get", "/api/models"),
     ("post", "/v1/chat/completions"),
     ("post", "/v1/messages"),
+    ("post", "/v1/messages/count_tokens"),
     ("get", "/v1/models"),
     ("get", "/health"),
     ("get", "/ready"),
@@ -46,6 +48,11 @@ pub fn configure(app: &mut ServiceConfig) {
     .service(
         web::resource("/v1/messages")
             .route(web::post().to(chat::<Anthropic>))
+            .default_service(web::to(|| async { method_not_allowed::<Anthropic>("POST") })),
+    )
+    .service(
+        web::resource("/v1/messages/count_tokens")
+            .route(web::post().to(count_tokens))
             .default_service(web::to(|| async { method_not_allowed::<Anthropic>("POST") })),
     )
     .service(

@@ -8,16 +8,18 @@ use tidegate_protocol::{ErrorKind, Failure, Request, StreamId};
 
 use super::dialect::{AnswerContext, Dialect};
 use crate::admission::Ticket;
-use crate::backend::Generate;
+use crate::backend::{CountTokens, Generate};
 use crate::config::Disconnect;
 use crate::provider;
 use crate::registry::{Open, Registry};
+use crate::routing::Route;
 use crate::stream::{StreamMeta, StreamSpec, Subscription};
 use crate::telemetry::ModelMetrics;
 
 /// One model as a worker reaches it.
 pub struct ModelHandle {
     pub backend: Arc<Recipient<Generate>>,
+    pub counter: Recipient<CountTokens>,
     /// One reference for a stream to take, instead of a dozen that all workers share.
     pub metrics: Arc<ModelMetrics>,
 }
@@ -41,6 +43,16 @@ impl Worker {
         StreamId::new(self.index, rand::random())
     }
 
+    /// The model that a route leads to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when it is not on this worker.
+    pub fn model(&self, route: &Route) -> Result<&ModelHandle, Failure> {
+        self.models.get(route.index).ok_or_else(|| {
+            Failure::new(ErrorKind::Internal, "the model has no backend on this worker")
+        })
+    }
+
     /// Opens the stream that answers an admitted request.
     ///
     /// # Errors
@@ -54,9 +66,7 @@ impl Worker {
         disconnect: Disconnect,
     ) -> Result<Subscription, Failure> {
         let model = &ticket.route.model;
-        let handle = self.models.get(ticket.route.index).ok_or_else(|| {
-            Failure::new(ErrorKind::Internal, "the model has no backend on this worker")
-        })?;
+        let handle = self.model(&ticket.route)?;
         let encoder = D::encoder(&request, &answer_context(id, &ticket, &request));
         let spec = StreamSpec {
             meta: StreamMeta {

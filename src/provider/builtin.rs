@@ -6,6 +6,7 @@
 //! - `/fail` breaks off in mid-answer, as a dying upstream would;
 //! - anything else is answered with a few words about itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{FutureExt, LocalBoxFuture, ready};
@@ -38,6 +39,11 @@ impl Provider for Builtin {
         ready(Ok(script.play())).boxed_local()
     }
 
+    /// Words, as its answers report them.
+    fn count_tokens(&self, request: Arc<Request>) -> LocalBoxFuture<'static, Result<u64, Failure>> {
+        ready(Ok(request.chat().map_or(0, prompt_tokens))).boxed_local()
+    }
+
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
         ready(Ok(())).boxed_local()
     }
@@ -57,8 +63,7 @@ impl Script {
     fn for_chat(chat: &Chat) -> Self {
         let last = chat.messages.iter().rev().find(|message| message.role == Role::User);
         let prompt = last.map(Message::joined_text).unwrap_or_default();
-        let all = chat.messages.iter().map(|message| word_count(&message.joined_text()));
-        Self { prompt_tokens: all.sum(), ..Self::new(&prompt, chat.sampling.max_tokens) }
+        Self { prompt_tokens: prompt_tokens(chat), ..Self::new(&prompt, chat.sampling.max_tokens) }
     }
 
     fn new(prompt: &str, max_tokens: Option<u32>) -> Self {
@@ -98,6 +103,10 @@ impl Script {
         });
         paced.chain(stream::once(ready(end))).boxed_local()
     }
+}
+
+fn prompt_tokens(chat: &Chat) -> u64 {
+    chat.messages.iter().map(|message| word_count(&message.joined_text())).sum()
 }
 
 fn word_count(text: &str) -> u64 {

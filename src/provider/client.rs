@@ -142,7 +142,7 @@ impl Target {
         }
     }
 
-    /// The base URL without a final `/v1`: where vLLM keeps `/health`.
+    /// The base URL without a final `/v1`: where llama.cpp and vLLM keep what is their own.
     #[must_use]
     pub fn root(&self) -> &str {
         self.base_url.strip_suffix("/v1").unwrap_or(&self.base_url)
@@ -211,6 +211,20 @@ impl Target {
         limit: usize,
     ) -> Result<Bytes, Failure> {
         self.document(Method::POST, &self.url(path), body, limit).await
+    }
+
+    /// As [`post_for_document`](Self::post_for_document), for a path beside `/v1`.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    pub async fn post_at_root(
+        &self,
+        path: &str,
+        body: Bytes,
+        limit: usize,
+    ) -> Result<Bytes, Failure> {
+        let url = format!("{}{path}", self.root());
+        self.document(Method::POST, &url, body, limit).await
     }
 
     /// Gets a small document, such as a list of models.

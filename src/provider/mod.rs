@@ -6,6 +6,7 @@
 //! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream; [`framing`], its bodies.
 //! - [`refused`]: why there is no answer, and whether to ask again; [`retry_after`], when.
 //! - [`answer`]: an upstream's response body as a stream of batches.
+//! - [`counting`]: how many tokens a prompt has.
 //! - [`openai`], [`vllm`], [`ollama`], [`builtin`]: the kinds.
 //!
 //! A provider opens an answer and reports failures by kind. It knows nothing of permits, queues
@@ -16,6 +17,7 @@ mod ask;
 mod builtin;
 pub mod client;
 mod connector;
+mod counting;
 mod framing;
 mod ollama;
 mod openai;
@@ -29,7 +31,7 @@ mod vllm;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures::future::LocalBoxFuture;
+use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::LocalBoxStream;
 use tidegate_protocol::{Batch, ErrorKind, Failure, Request, StreamId, Wire, fit};
 
@@ -64,6 +66,14 @@ pub trait Provider {
     /// its last, and no time limit between the two makes sense.
     fn streams(&self, _request: &Request) -> bool {
         true
+    }
+
+    /// How many tokens the prompt of `request` has, by the upstream's own word.
+    fn count_tokens(
+        &self,
+        _request: Arc<Request>,
+    ) -> LocalBoxFuture<'static, Result<u64, Failure>> {
+        ready(Err(counting::cannot_count())).boxed_local()
     }
 
     /// Asks whether the upstream is there, lets the gateway in and, where it can tell, has the

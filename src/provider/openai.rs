@@ -1,6 +1,7 @@
 //! Any server that speaks OpenAI's API: llama.cpp, LM Studio, api.openai.com.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Original, Request, Wi
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
-use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES};
+use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES, counting};
 use crate::config::Model;
 
 pub struct OpenAi {
@@ -44,6 +45,11 @@ impl Provider for OpenAi {
 
     fn streams(&self, request: &Request) -> bool {
         asks_for_stream(request)
+    }
+
+    fn count_tokens(&self, request: Arc<Request>) -> LocalBoxFuture<'static, Result<u64, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move { counting::by_template(&target, &request).await }.boxed_local()
     }
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {

@@ -1,13 +1,14 @@
 //! vLLM: OpenAI's wire with a health check of its own, one folder above `/v1`.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use tidegate_protocol::{Failure, Request, openai};
 
 use super::client::HttpClient;
 use super::openai::OpenAi;
-use super::{Answer, Call, Provider, Refused, model_missing};
+use super::{Answer, Call, Provider, Refused, counting, model_missing};
 use crate::config::Model;
 
 /// `/health` answers with an empty body.
@@ -30,6 +31,11 @@ impl Provider for Vllm {
 
     fn streams(&self, request: &Request) -> bool {
         self.0.streams(request)
+    }
+
+    fn count_tokens(&self, request: Arc<Request>) -> LocalBoxFuture<'static, Result<u64, Failure>> {
+        let target = Rc::clone(self.0.target());
+        async move { counting::by_messages(&target, &request).await }.boxed_local()
     }
 
     /// A vLLM whose engine died still lists its models, but fails `/health`: both are asked. It

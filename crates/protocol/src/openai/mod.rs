@@ -6,7 +6,7 @@
 //!   [`RelayDecoder`] passes them on and only scans them; `template` knows one like the last.
 //! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
 //!   answer in one piece; [`VectorDecoder`]: vectors, which always come so.
-//! - [`errors`], [`models`]: error bodies and lists of models.
+//! - [`errors`], [`models`], `tokens`: error bodies, lists of models, counts of tokens.
 
 mod chunks;
 mod encode;
@@ -20,6 +20,7 @@ mod relay_encoder;
 pub mod request;
 mod scan;
 mod template;
+mod tokens;
 mod tools;
 mod vectors;
 mod whole;
@@ -36,6 +37,7 @@ pub use models::{decode_models, models_body};
 pub use relay::RelayDecoder;
 pub use relay_encoder::RelayEncoder;
 pub use request::decode_request;
+pub use tokens::{decode_prompt, decode_token_count, encode_tokenize};
 pub use vectors::VectorDecoder;
 pub use whole::WholeDecoder;
 pub use whole_encoder::WholeEncoder;

@@ -1,0 +1,48 @@
+//! Anthropic's `POST /v1/messages/count_tokens`: the upstream's own count, or an error.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidegate_protocol::{ErrorKind, Failure, anthropic};
+
+use super::anthropic::Anthropic;
+use super::body::read_json;
+use super::caller::identify;
+use super::chat::{ChatLimits, arrival, name_ignored};
+use super::error::ApiError;
+use super::worker::Worker;
+use crate::admission::Admission;
+use crate::backend::CountTokens;
+use crate::provider;
+
+/// Counts the tokens of a conversation.
+///
+/// # Errors
+/// As a chat, and when the upstream cannot count.
+pub async fn count_tokens(
+    http: HttpRequest,
+    mut payload: Payload,
+    admission: Data<Admission>,
+    limits: Data<ChatLimits>,
+    worker: Data<Worker>,
+) -> Result<HttpResponse, ApiError<Anthropic>> {
+    let note = arrival(&http)?.note;
+    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    note.caller(&caller);
+    admission.pace(&caller)?;
+    let body = read_json(&http, &mut payload, limits.body).await?;
+    let request = anthropic::decode_count_request(&body)?;
+    drop(body);
+    let ticket = admission.admit(caller, request.model.as_deref())?;
+    note.model(&ticket.route.model.name);
+    let ignored = provider::ignored(ticket.route.model.provider, &request)?;
+    let handle = worker.model(&ticket.route)?;
+    let counted = handle.counter.send(CountTokens(Arc::new(request))).await;
+    let tokens =
+        counted.map_err(|_| Failure::new(ErrorKind::Internal, "the backend is gone"))??;
+    let body = anthropic::count_body(tokens);
+    let mut response = HttpResponse::Ok().content_type("application/json").body(body);
+    name_ignored(&mut response, &ignored);
+    Ok(response)
+}
