@@ -1,7 +1,7 @@
 //! Cancel by id, in every phase: the upstream sees the close, slot and permit come back, the
 //! outcome counts once. Clients that leave have a file of their own, `disconnects`.
 
-use crate::client::{Live, native, native_whole, openai};
+use crate::client::{Live, anthropic, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
 use crate::phase::Phase;
 use crate::upstream::Upstream;
@@ -13,6 +13,8 @@ async fn cancel_in(phase: Phase, dialect: &str) {
     let (path, body) = match dialect {
         "native" => ("/api/chat", native("hi")),
         "native, whole" => ("/api/chat", native_whole("hi")),
+        "anthropic" => ("/v1/messages", anthropic("hi", true)),
+        "anthropic, whole" => ("/v1/messages", anthropic("hi", false)),
         _ => ("/v1/chat/completions", openai("hi", true)),
     };
 
@@ -52,13 +54,14 @@ async fn delete(gateway: &TestGateway, live: Live, id: &str) {
     assert!(told.proper_end, "{text}");
     let word = text.to_ascii_lowercase();
     assert!(word.contains("cancelled"), "the client is told: {text}");
-    assert!(!text.contains("[DONE]"), "a cancelled answer is not complete: {text}");
+    let ended = text.contains("[DONE]") || text.contains("message_stop");
+    assert!(!ended, "a cancelled answer is not complete: {text}");
 }
 
 #[actix_web::test]
 async fn by_delete_in_every_phase() {
     for phase in Phase::ALL {
-        for dialect in ["native", "native, whole", "openai"] {
+        for dialect in ["native", "native, whole", "openai", "anthropic", "anthropic, whole"] {
             cancel_in(phase, dialect).await;
         }
     }

@@ -85,6 +85,14 @@ pub fn openai(prompt: &str, stream: bool) -> Value {
     })
 }
 
+/// A request in Anthropic's dialect.
+pub fn anthropic(prompt: &str, stream: bool) -> Value {
+    json!({
+        "model": "test", "max_tokens": 64, "stream": stream,
+        "messages": [{"role": "user", "content": prompt}],
+    })
+}
+
 /// A response under way. Dropping it closes the connection.
 pub struct Live {
     pub socket: TcpStream,

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use crate::client::{Live, native, native_whole, openai};
+use crate::client::{Live, anthropic, native, native_whole, openai};
 use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Gate, Step, Upstream, openai_token, sse_head};
 
@@ -97,12 +97,14 @@ async fn streams_in_the_queue_are_told_when_the_grace_is_over() {
         ("/api/chat", native_whole("hi"), 503),
         ("/v1/chat/completions", openai("hi", true), 503),
         ("/v1/chat/completions", openai("hi", false), 503),
+        ("/v1/messages", anthropic("hi", true), 503),
+        ("/v1/messages", anthropic("hi", false), 503),
     ];
     let mut waiting = Vec::new();
     for (path, body, _) in &asked {
         waiting.push(gateway.client.send("POST", path, Some(&body.to_string())).await);
     }
-    gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "4").await;
+    gateway.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "6").await;
     let shutdown = actix_rt::spawn(gateway.inner.shutdown());
     let answers = join_all(waiting.into_iter().map(Live::whole)).await;
     for ((_, _, status), answer) in asked.iter().zip(&answers) {

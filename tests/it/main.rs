@@ -21,11 +21,13 @@ mod upstream;
 mod wire;
 
 mod access;
+mod anthropic;
 mod bad_input;
 mod binary;
 mod canaries;
 mod cancel;
 mod concurrency;
+mod count_tokens;
 mod disconnects;
 mod disconnects_http2;
 mod drain;
