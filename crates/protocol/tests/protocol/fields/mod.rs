@@ -101,6 +101,10 @@ fn what_becomes_of_every_field_is_told() {
 
 const ENDPOINTS: &[(&str, Decode)] = &[
     (include_str!("../../fields/openai-chat.json"), tidegate_protocol::openai::decode_request),
+    (
+        include_str!("../../fields/anthropic-messages.json"),
+        tidegate_protocol::anthropic::decode_request,
+    ),
     (include_str!("../../fields/native.json"), native),
 ];
 
