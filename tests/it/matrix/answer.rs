@@ -29,18 +29,26 @@ pub enum Dialect {
     NativeWhole,
     OpenAiStream,
     OpenAiWhole,
+    AnthropicStream,
+    AnthropicWhole,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 4] =
-        [Self::NativeStream, Self::NativeWhole, Self::OpenAiStream, Self::OpenAiWhole];
+    pub const ALL: [Self; 6] = [
+        Self::NativeStream,
+        Self::NativeWhole,
+        Self::OpenAiStream,
+        Self::OpenAiWhole,
+        Self::AnthropicStream,
+        Self::AnthropicWhole,
+    ];
 
     pub fn streams(self) -> bool {
-        matches!(self, Self::NativeStream | Self::OpenAiStream)
+        matches!(self, Self::NativeStream | Self::OpenAiStream | Self::AnthropicStream)
     }
 
-    pub fn is_openai(self) -> bool {
-        matches!(self, Self::OpenAiStream | Self::OpenAiWhole)
+    pub fn is_native(self) -> bool {
+        matches!(self, Self::NativeStream | Self::NativeWhole)
     }
 }
 

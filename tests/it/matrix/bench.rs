@@ -17,7 +17,7 @@ use super::oracle::Seen;
 use super::plan::{Plan, Trial};
 use super::report::{Leaks, Report};
 use super::{heads, sockets};
-use crate::client::{Client, Response, native, native_whole, openai};
+use crate::client::{Client, Response, anthropic, native, native_whole, openai};
 use crate::gateway::TestGateway;
 use crate::upstream::{PATIENCE, Upstream, openai_answer};
 
@@ -141,6 +141,8 @@ async fn ask(client: &Client, number: usize, trial: &Trial) -> Response {
         Dialect::NativeWhole => ("/api/chat", native_whole(&prompt)),
         Dialect::OpenAiStream => ("/v1/chat/completions", openai(&prompt, true)),
         Dialect::OpenAiWhole => ("/v1/chat/completions", openai(&prompt, false)),
+        Dialect::AnthropicStream => ("/v1/messages", anthropic(&prompt, true)),
+        Dialect::AnthropicWhole => ("/v1/messages", anthropic(&prompt, false)),
     };
     body["model"] = json!(model);
     client.post(path, &body).await

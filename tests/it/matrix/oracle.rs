@@ -52,6 +52,8 @@ impl Seen {
             Dialect::OpenAiStream => seen.read_openai_stream(response),
             Dialect::NativeWhole => seen.read_native_whole(&response.json()),
             Dialect::OpenAiWhole => seen.read_openai_whole(&response.json()),
+            Dialect::AnthropicStream => seen.read_anthropic_stream(response),
+            Dialect::AnthropicWhole => seen.read_anthropic_whole(&response.json()),
         }
         seen
     }
@@ -68,11 +70,11 @@ impl Seen {
 
     fn read_refusal(&mut self, dialect: Dialect, body: &Value) {
         self.fault(self.status >= 400, "no 200, and no error either");
-        let (code, message) = if dialect.is_openai() {
+        let (code, message) = if dialect.is_native() {
+            (&body["error"], &body["message"])
+        } else {
             self.fault(body["error"]["type"].is_string(), "an error without a type");
             (&body["error"]["code"], &body["error"]["message"])
-        } else {
-            (&body["error"], &body["message"])
         };
         self.fault(message.is_string(), "an error without a message");
         self.fail(code);
@@ -116,6 +118,61 @@ impl Seen {
             finished |= choice["finish_reason"].is_string();
             self.said.add(&openai_piece(&choice["delta"]));
         }
+    }
+
+    fn read_anthropic_stream(&mut self, response: &Response) {
+        let mut reason = false;
+        let mut open = None;
+        for event in response.events() {
+            self.fault(self.terminals.is_empty(), "an event behind the terminal");
+            let data = event.json();
+            self.fault(data["type"].as_str() == event.name.as_deref(), "two names for an event");
+            match event.name.as_deref() {
+                Some("message_start" | "ping") => {}
+                Some("content_block_start") => {
+                    self.fault(open.is_none(), "a block within another");
+                    open = data["index"].as_u64();
+                    let name = data["content_block"]["name"].as_str();
+                    let calls = name.map(|name| format!("|{name}:")).unwrap_or_default();
+                    self.said.add(&Said { calls, ..Said::default() });
+                }
+                Some("content_block_delta") => {
+                    self.fault(open == data["index"].as_u64(), "a piece of another block");
+                    let delta = &data["delta"];
+                    self.said.add(&Said {
+                        text: text(&delta["text"]),
+                        reasoning: text(&delta["thinking"]),
+                        calls: text(&delta["partial_json"]),
+                    });
+                }
+                Some("content_block_stop") => {
+                    self.fault(open.take() == data["index"].as_u64(), "another block ends");
+                }
+                Some("message_delta") => reason = data["delta"]["stop_reason"].is_string(),
+                Some("message_stop") => {
+                    self.fault(reason && open.is_none(), "an end without a reason");
+                    self.terminals.push(Terminal::Clean);
+                }
+                Some("error") => {
+                    self.fault(data["error"]["type"].is_string(), "an error without a type");
+                    self.fail(&data["error"]["code"]);
+                }
+                other => self.faults.push(format!("an event called {other:?}")),
+            }
+        }
+    }
+
+    fn read_anthropic_whole(&mut self, body: &Value) {
+        self.fault(body["stop_reason"].is_string(), "an end without a reason");
+        for block in body["content"].as_array().into_iter().flatten() {
+            let call = block["name"].as_str().map(|name| format!("|{name}:{}", block["input"]));
+            self.said.add(&Said {
+                text: text(&block["text"]),
+                reasoning: text(&block["thinking"]),
+                calls: call.unwrap_or_default(),
+            });
+        }
+        self.terminals.push(Terminal::Clean);
     }
 
     fn read_native_whole(&mut self, body: &Value) {

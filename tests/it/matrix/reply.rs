@@ -55,10 +55,10 @@ impl Case {
     /// Whether a streaming client sees the frame.
     fn shows(self, frame: &Frame) -> bool {
         match self.dialect {
-            Dialect::NativeStream => !frame.said.is_empty(),
+            Dialect::NativeStream | Dialect::AnthropicStream => !frame.said.is_empty(),
             // Relayed, but for the end mark.
             Dialect::OpenAiStream => !frame.is_last,
-            Dialect::NativeWhole | Dialect::OpenAiWhole => false,
+            Dialect::NativeWhole | Dialect::OpenAiWhole | Dialect::AnthropicWhole => false,
         }
     }
 }

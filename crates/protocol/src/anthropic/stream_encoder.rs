@@ -49,10 +49,10 @@ impl StreamEncoder {
                 self.begin(out);
                 self.queue.call(fragment, out);
             }
-            Event::Finish(_) => self.begin(out),
             Event::Usage(usage) if !self.begun => self.usage = Some(*usage),
             // Usage, errors and the end are told by the terminal; times and vectors have no place.
-            Event::Usage(_)
+            Event::Finish(_)
+            | Event::Usage(_)
             | Event::Timings(_)
             | Event::Embeddings(_)
             | Event::Error(_)
