@@ -27,7 +27,10 @@ fn a_call_is_told_as_it_comes_and_the_next_one_once_it_is_whole() {
     assert_eq!(added(&mut encoder, call(1, Some("b"), Some("g"), "{\"y\":")), "");
     assert_eq!(added(&mut encoder, text("between")), "");
     assert_eq!(added(&mut encoder, thought("hm")), "");
-    assert!(encoder.held_bytes() > "{\"x\":1{\"y\":betweenhm".len(), "what waits is counted");
+    let held = encoder.held_bytes();
+    assert!(held > "{\"x\":1{\"y\":betweenhm".len(), "what waits is counted");
+    assert_eq!(added(&mut encoder, thought("hm")), "");
+    assert_eq!(encoder.held_bytes(), held + 2);
     let told = added(&mut encoder, call(0, None, None, "}"));
     assert!(told.contains(r#""partial_json":"}""#) && told.contains(r#""name":"g""#), "{told}");
     assert!(!told.contains("between"), "the second call is not whole yet: {told}");
@@ -80,6 +83,7 @@ fn a_name_may_come_late_and_often() {
     let mut encoder = encoder();
     let first = added(&mut encoder, call(0, Some("a"), None, "{"));
     assert!(!first.contains("content_block_start"), "a block begins with the name: {first}");
+    assert_eq!(added(&mut encoder, text("later")), "", "what comes behind it waits");
     added(&mut encoder, call(0, Some("a"), Some("f"), "\"x\""));
     let mut out = vec![];
     for piece in [":", "1", "}"] {
@@ -87,7 +91,38 @@ fn a_name_may_come_late_and_often() {
         encoder.encode(Batch { events: vec![event], ..Batch::default() }, &mut out);
     }
     assert_eq!(encoder.objection(Some(&FinishReason::ToolCalls)), None);
-    assert!(!wire(&out).contains("content_block_start"), "begun once");
+    let told = wire(&out);
+    assert!(!told.contains("tool_use"), "begun once: {told}");
+    assert!(told.contains("later"), "{told}");
+}
+
+#[test]
+fn what_is_repeated_while_it_waits_is_said_once() {
+    let said = [
+        call(0, Some("a"), Some("f"), "{"),
+        call(1, Some("b"), Some("g"), "{"),
+        call(1, Some("b"), Some("g"), "}"),
+        call(0, Some("a"), Some("f"), "}"),
+    ];
+    let end = completed(Some(FinishReason::ToolCalls), None);
+    let read = read(&wire(&encode(&mut encoder(), &said, &end)));
+    let whole = |id: &str, name: &str| Block::Call {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        input: "{}".to_owned(),
+    };
+    assert_eq!(read.blocks, [whole("a", "f"), whole("b", "g")]);
+}
+
+#[test]
+fn a_call_that_is_none_is_objected_to_after_it_was_told() {
+    let mut encoder = encoder();
+    added(&mut encoder, call(0, Some("a"), Some("f"), "{x}"));
+    let told = added(&mut encoder, call(1, Some("b"), Some("g"), "{}"));
+    assert!(told.contains(r#""name":"g""#), "its braces are closed: {told}");
+    for finish in [FinishReason::ToolCalls, FinishReason::Length] {
+        assert!(encoder.objection(Some(&finish)).is_some(), "{finish:?}");
+    }
 }
 
 #[test]
