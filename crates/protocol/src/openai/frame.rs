@@ -43,7 +43,8 @@ impl<'a> Said<'a> {
 /// A chunk of a stream, or a whole answer: they differ in the name of one field.
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
-    choices: Option<Vec<Choice>>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -51,7 +52,7 @@ pub(super) struct Chunk<'a> {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: u32,
     #[serde(alias = "message")]
@@ -59,6 +60,19 @@ struct Choice {
     /// A completion's piece, which has no delta around it.
     text: Option<String>,
     finish_reason: Option<String>,
+    /// vLLM's: the stop sequence that was met, or the number of the token that ended the answer.
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+}
+
+impl Choice<'_> {
+    fn finish(&self) -> Option<FinishReason> {
+        let sequence = self.stop_reason.and_then(|met| serde_json::from_str(met.get()).ok());
+        match (finish(self.finish_reason.as_deref())?, sequence) {
+            (FinishReason::Stop, Some(met)) => Some(FinishReason::StopSequence(met)),
+            (reason, _) => Some(reason),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -114,13 +128,14 @@ impl<'a> Chunk<'a> {
         }
         let choices = self.choices.unwrap_or_default();
         if let Some(choice) = choices.into_iter().find(|choice| choice.index == 0) {
+            let finish = choice.finish();
             if let Some(delta) = choice.delta {
                 delta.tell(events);
             } else {
                 let spoken = choice.text.filter(|text| !text.is_empty());
                 events.extend(spoken.map(Event::Text));
             }
-            events.extend(finish(choice.finish_reason.as_deref()).map(Event::Finish));
+            events.extend(finish.map(Event::Finish));
         }
         events.extend(self.usage.and_then(usage).map(Event::Usage));
     }

@@ -155,3 +155,20 @@ fn a_whole_body_has_its_bounds_and_faults() {
     let seen = run_whole(WholeDecoder::new(ROOM, true), br#"{"error":{"message":"no"}}"#);
     assert_eq!((failure(&seen).message.as_str(), seen.frames.as_str()), ("no", ""));
 }
+
+#[test]
+fn a_stop_sequence_is_told_where_the_server_tells_it() {
+    for (reason, finish) in [
+        (
+            r#""finish_reason":"stop","stop_reason":"END""#,
+            FinishReason::StopSequence("END".to_owned()),
+        ),
+        (r#""finish_reason":"stop","stop_reason":128001"#, FinishReason::Stop),
+        (r#""finish_reason":"stop","stop_reason":null"#, FinishReason::Stop),
+        (r#""finish_reason":"length","stop_reason":"END""#, FinishReason::Length),
+    ] {
+        let frame = format!("data: {{\"choices\":[{{\"delta\":{{}},{reason}}}]}}\n\n");
+        let seen = events(&frame);
+        assert_eq!(seen.events, [Event::Finish(finish)], "{reason}");
+    }
+}

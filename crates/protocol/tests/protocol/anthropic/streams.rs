@@ -11,6 +11,7 @@ use super::{folder, hold};
 use crate::support::{OLLAMA_CHAT, ROOM, completed, cut, failed, stream, wire};
 
 const INTERLEAVED: &[u8] = include_bytes!("../../wire/interleaved-tools.sse");
+const VLLM_STOP: &[u8] = include_bytes!("../../wire/vllm-stop.sse");
 const OLLAMA_TOOLS: &[u8] = include_bytes!("../../wire/ollama-tools.ndjson");
 
 #[derive(Clone, Copy)]
@@ -74,6 +75,7 @@ fn recorded_answers() {
         ("vllm-usage", Upstream::OpenAi, stream("vllm-usage")),
         ("vllm-continuous-usage", Upstream::OpenAi, stream("vllm-continuous-usage")),
         ("vllm-tools", Upstream::OpenAi, stream("vllm-tools")),
+        ("vllm-stop", Upstream::OpenAi, VLLM_STOP),
         ("odd", Upstream::OpenAi, stream("odd")),
         ("interleaved-tools", Upstream::OpenAi, INTERLEAVED),
         ("ollama-chat", Upstream::Ollama, OLLAMA_CHAT),
