@@ -115,6 +115,9 @@ impl Connections {
             .h1_allow_half_closed(false)
             .h1_write_buffer_size(settings.write_buffer_bytes)
             .local_addr(local)
+            .on_connect_ext(|connection: &Counted<T>, extensions| {
+                extensions.insert(connection.ahead());
+            })
             .finish(map_config(app, |()| AppConfig::default()));
         apply_fn_factory(http, |accepted: Accepted<T>, http: &_| {
             let moved = accepted.0.moved();

@@ -4,7 +4,8 @@
 //! request which is being answered makes its connection wake itself without end: a core is burnt
 //! for as long as the answer takes (`docs/upstream/actix-http-pipelining.md`). Nothing above sees
 //! it, so it is found here: a connection that is polled time and again while no byte moves in
-//! either direction is dropped, and with it its streams.
+//! either direction is dropped, and with it its streams. What comes once a request was read to its end
+//! is bounded before it gets so far, by [`Ahead`]; what comes along with the request is not.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -14,6 +15,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::http::ahead::Ahead;
 
 /// So many polls in vain are too many. Polls in vain happen, now and then; a spin makes as many
 /// within milliseconds.
@@ -32,19 +35,24 @@ impl Moved {
     }
 }
 
-/// A connection whose bytes are counted.
+/// A connection whose bytes are counted; it breaks where its client sends too far ahead.
 pub struct Counted<T> {
     io: T,
     moved: Moved,
+    ahead: Ahead,
 }
 
 impl<T> Counted<T> {
     pub fn new(io: T) -> Self {
-        Self { io, moved: Moved::default() }
+        Self { io, moved: Moved::default(), ahead: Ahead::default() }
     }
 
     pub fn moved(&self) -> Moved {
         self.moved.clone()
+    }
+
+    pub fn ahead(&self) -> Ahead {
+        self.ahead.clone()
     }
 }
 
@@ -56,7 +64,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.moved.count(buffer.filled().len() - before);
+        let bytes = buffer.filled().len() - before;
+        self.moved.count(bytes);
+        self.ahead.take(bytes)?;
         polled
     }
 }

@@ -11,6 +11,8 @@ use futures::{FutureExt, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure};
 use tokio::time::timeout;
 
+use super::ahead::Ahead;
+
 /// How large a body may be and how long it may take.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
@@ -32,7 +34,10 @@ pub async fn read_json(
         return Err(too_large(limits.bytes));
     }
     match timeout(limits.time, to_bytes_limited(BodyStream::new(payload), limits.bytes)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Ok(body))) => {
+            Ahead::begin(request);
+            Ok(body)
+        }
         Ok(Ok(Err(_))) => {
             Err(Failure::new(ErrorKind::InvalidRequest, "the body could not be read to its end"))
         }

@@ -9,12 +9,14 @@
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
+//! - [`ahead`]: how far a client may send ahead of its answer.
 //! - `disconnect`: what a request wants if its client leaves.
 //! - [`host`]: whom a request is for, if it is well-formed.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
 
+pub mod ahead;
 pub mod anthropic;
 mod anthropic_count;
 pub mod body;

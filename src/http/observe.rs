@@ -17,6 +17,7 @@ use actix_web::{Error, HttpMessage};
 use bytes::Bytes;
 use tidegate_protocol::{ErrorKind, StreamId};
 
+use super::ahead::Answer;
 use super::note::{AccessNote, Arrival};
 use super::routes::is_anthropic;
 use super::worker::Worker;
@@ -48,6 +49,7 @@ pub async fn observe(
     let client_id = client_request_id(request.headers());
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     request.extensions_mut().insert(Arrival { id, at, note: note.clone() });
+    let answer = Answer::to(&request);
     tracing::Span::current().record("request_id", tracing::field::display(id));
 
     let mut response = next.call(request).await?;
@@ -77,7 +79,7 @@ pub async fn observe(
         failure,
         bytes: 0,
     };
-    Ok(response.map_body(|_, body| Observed { body: body.boxed(), record }))
+    Ok(response.map_body(|_, body| Observed { body: body.boxed(), record, _answer: answer }))
 }
 
 /// The id under which the client knows its request, if it is short and plain.
@@ -96,6 +98,7 @@ fn shortened(path: &str) -> String {
 pub struct Observed {
     body: BoxBody,
     record: Record,
+    _answer: Answer,
 }
 
 impl MessageBody for Observed {
