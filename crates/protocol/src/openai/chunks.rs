@@ -1,4 +1,5 @@
-//! A streamed answer made of events, in the chunks OpenAI streams.
+//! A streamed answer made of events, in the chunks OpenAI streams: those of a chat, or those of a
+//! completion, which have neither role nor delta.
 
 use std::cell::OnceCell;
 
@@ -14,10 +15,19 @@ pub(super) const END_MARK: &[u8] = b"data: [DONE]\n\n";
 /// What a chunk's head takes besides its id and model.
 const HEAD_BYTES: usize = 96;
 
+/// Of what an answer is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Chat,
+    /// Plain text.
+    Completion,
+}
+
 /// Writes one answer as `chat.completion.chunk` frames: the role, the pieces, the finish reason,
 /// the usage if the client asked for it, the end mark. All frames of a batch go out as one slice.
 #[derive(Debug)]
 pub struct ChunkEncoder {
+    shape: Shape,
     id: String,
     model: String,
     created_unix: u64,
@@ -32,17 +42,38 @@ impl ChunkEncoder {
     #[must_use]
     pub fn new(id: String, model: String, created_unix: u64, include_usage: bool) -> Self {
         let chunks = OnceCell::new();
-        Self { id, model, created_unix, chunks, include_usage, begun: false, finished: false }
+        Self {
+            shape: Shape::Chat,
+            id,
+            model,
+            created_unix,
+            chunks,
+            include_usage,
+            begun: false,
+            finished: false,
+        }
+    }
+
+    /// Writes `text_completion` frames in their place.
+    #[must_use]
+    pub fn of_completion(self) -> Self {
+        Self { shape: Shape::Completion, ..self }
     }
 
     fn chunks(&self) -> &ChunkWriter {
         self.chunks.get_or_init(|| {
-            let writer = ChunkWriter::new(&self.id, &self.model, self.created_unix);
+            let writer = ChunkWriter::new(self.shape, &self.id, &self.model, self.created_unix);
             ChunkWriter { names_usage: self.include_usage, ..writer }
         })
     }
 
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.shape == Shape::Completion
+            && let Event::Text(text) | Event::Reasoning(text) = event
+        {
+            // All that a model says continues the text.
+            return self.chunks().write_text(text, None, out);
+        }
         let delta = match event {
             Event::Text(text) => Delta { content: Some(text), ..Delta::default() },
             Event::Reasoning(text) => Delta { reasoning_content: Some(text), ..Delta::default() },
@@ -60,7 +91,7 @@ impl ChunkEncoder {
     }
 
     fn write_role(&mut self, out: &mut Vec<u8>) {
-        if !self.begun {
+        if !self.begun && self.shape == Shape::Chat {
             self.begun = true;
             let role = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
             self.chunks().write(&role, None, out);
@@ -71,7 +102,12 @@ impl ChunkEncoder {
         if !self.finished {
             self.write_role(out);
             self.finished = true;
-            self.chunks().write(&Delta::default(), Some(reason.as_str()), out);
+            match self.shape {
+                Shape::Chat => {
+                    self.chunks().write(&Delta::default(), Some(reason.as_str()), out);
+                }
+                Shape::Completion => self.chunks().write_text("", Some(reason.as_str()), out),
+            }
         }
     }
 }
@@ -115,6 +151,7 @@ pub(super) fn error_frame(end: &End<'_>) -> Bytes {
 /// Writes single chunks. What all chunks of an answer have in common is encoded once.
 #[derive(Debug)]
 pub(super) struct ChunkWriter {
+    shape: Shape,
     /// `data: {"id":…,"object":…,"created":…,"model":…`, without the closing brace.
     head: Vec<u8>,
     /// OpenAI writes `"usage":null` on all chunks but the last when usage was asked for.
@@ -130,18 +167,28 @@ struct Head<'a> {
 }
 
 impl ChunkWriter {
-    pub fn new(id: &str, model: &str, created: u64) -> Self {
+    pub fn new(shape: Shape, id: &str, model: &str, created: u64) -> Self {
         let mut head = Vec::with_capacity(HEAD_BYTES + id.len() + model.len());
         head.extend_from_slice(b"data: ");
-        append(&mut head, &Head { id, object: "chat.completion.chunk", created, model });
+        let object = match shape {
+            Shape::Chat => "chat.completion.chunk",
+            Shape::Completion => "text_completion",
+        };
+        append(&mut head, &Head { id, object, created, model });
         head.pop();
-        Self { head, names_usage: false }
+        Self { shape, head, names_usage: false }
     }
 
     /// A frame of one piece of text.
     pub fn text(&self, text: &str) -> Bytes {
         let mut frame = Vec::new();
-        self.write(&Delta { content: Some(text), ..Delta::default() }, None, &mut frame);
+        match self.shape {
+            Shape::Chat => {
+                let delta = Delta { content: Some(text), ..Delta::default() };
+                self.write(&delta, None, &mut frame);
+            }
+            Shape::Completion => self.write_text(text, None, &mut frame),
+        }
         Bytes::from(frame)
     }
 
@@ -149,6 +196,17 @@ impl ChunkWriter {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(br#","choices":[{"index":0,"delta":"#);
         append(out, delta);
+        self.write_rest(finish_reason, out);
+    }
+
+    fn write_text(&self, text: &str, finish_reason: Option<&str>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(br#","choices":[{"index":0,"text":"#);
+        append(out, &text);
+        self.write_rest(finish_reason, out);
+    }
+
+    fn write_rest(&self, finish_reason: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
         append(out, &finish_reason);
         out.extend_from_slice(if self.names_usage { br#"}],"usage":null}"# } else { b"}]}" });

@@ -1,14 +1,18 @@
-//! OpenAI's chat completions, as a client's dialect and as an upstream's wire.
+//! OpenAI's chats, completions and embeddings, as a client's dialect and as an upstream's wire.
 //!
-//! - [`request`], `messages`, `tools`: a client's body, checked. [`encode_request`],
+//! - [`request`], `messages`, `tools`, `completions`, `embeddings`: a client's body, checked;
+//!   `common`: what they share. [`encode_request`],
 //!   `wire_messages`, `wire_tools`, `wire_tasks`: an upstream's body.
 //! - `frame`: what one streamed frame says. [`EventDecoder`] turns frames into events,
 //!   [`RelayDecoder`] passes them on and only scans them; `template` knows one like the last.
 //! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
-//!   answer in one piece; [`VectorDecoder`]: vectors, which always come so.
+//!   answer in one piece; [`VectorDecoder`], [`VectorEncoder`]: vectors, which always come so.
 //! - [`errors`], [`models`], `tokens`: error bodies, lists of models, counts of tokens.
 
 mod chunks;
+mod common;
+mod completions;
+mod embeddings;
 mod encode;
 pub mod errors;
 mod events;
@@ -23,6 +27,7 @@ mod template;
 mod tokens;
 mod tools;
 mod vectors;
+mod vectors_encoder;
 mod whole;
 mod whole_encoder;
 mod wire_messages;
@@ -30,6 +35,8 @@ mod wire_tasks;
 mod wire_tools;
 
 pub use chunks::ChunkEncoder;
+pub use completions::decode_completion;
+pub use embeddings::decode_embedding;
 pub use encode::encode_request;
 pub use errors::{decode_error, error_body};
 pub use events::EventDecoder;
@@ -39,6 +46,7 @@ pub use relay_encoder::RelayEncoder;
 pub use request::decode_request;
 pub use tokens::{decode_prompt, decode_token_count, encode_tokenize};
 pub use vectors::VectorDecoder;
+pub use vectors_encoder::VectorEncoder;
 pub use whole::WholeDecoder;
 pub use whole_encoder::WholeEncoder;
 pub(crate) use wire_tools::WireTool;

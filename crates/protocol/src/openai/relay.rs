@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::chunks::ChunkWriter;
+use super::chunks::{ChunkWriter, Shape};
 use super::errors;
 use super::events::is_whole;
 use super::frame::Said;
@@ -15,6 +15,9 @@ use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::sse::{self, Frame, Plain, SseDecoder};
+
+/// The id of chunks that no upstream has framed.
+pub(super) const RELAYED_ID: &str = "chatcmpl-relay";
 
 /// Passes on an OpenAI stream frame by frame.
 ///
@@ -36,12 +39,20 @@ impl RelayDecoder {
         let sorter = Sorter {
             template: Template::default(),
             keep_usage,
+            shape: Shape::Chat,
             fallback_model,
             choices: 1,
             finished: 0,
             closed: false,
         };
         Self { sse: SseDecoder::new(max_frame_bytes), sorter }
+    }
+
+    /// The answer is a completion: chunks made of plain text are of its kind.
+    #[must_use]
+    pub fn of_completion(mut self) -> Self {
+        self.sorter.shape = Shape::Completion;
+        self
     }
 
     /// The request asked for so many choices (`n`, at most 128).
@@ -91,6 +102,7 @@ impl Decoder for RelayDecoder {
 struct Sorter {
     template: Template,
     keep_usage: bool,
+    shape: Shape,
     fallback_model: String,
     choices: u32,
     /// One bit for each choice that is finished.
@@ -109,7 +121,8 @@ impl Sorter {
             Said::EndMark => self.close(Event::Done, out),
             Said::Text(text) => {
                 out.batch.chunks += 1;
-                out.push(ChunkWriter::new("chatcmpl-relay", &self.fallback_model, 0).text(text));
+                let writer = ChunkWriter::new(self.shape, RELAYED_ID, &self.fallback_model, 0);
+                out.push(writer.text(text));
             }
             Said::Json(json) if self.template.fits(json) => {
                 out.batch.chunks += 1;

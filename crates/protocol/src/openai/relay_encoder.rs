@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::chunks::{ChunkEncoder, END_MARK, error_frame};
+use super::relay::RELAYED_ID;
 use crate::codec::{Batch, Encoder, End, Payload};
 use crate::outcome::Outcome;
 
@@ -20,7 +21,7 @@ impl RelayEncoder {
     /// Chunks of the gateway's own, should they be needed, have a made-up id and no model.
     #[must_use]
     pub fn new() -> Self {
-        let id = "chatcmpl-relay".to_owned();
+        let id = RELAYED_ID.to_owned();
         Self::with_fallback(ChunkEncoder::new(id, String::new(), 0, false))
     }
 

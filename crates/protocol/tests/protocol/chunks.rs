@@ -101,7 +101,7 @@ fn a_whole_answer_has_openais_shape() {
         {"id": "a", "type": "function", "function": {"name": "fa", "arguments": "{\"x\":1}"}},
         {"id": "b", "type": "function", "function": {"name": "fb", "arguments": "{}"}},
     ]);
-    let message = json!({"role": "assistant", "content": null, "reasoning_content": "think",
+    let message = json!({"role": "assistant", "content": null, "refusal": null, "reasoning_content": "think",
                          "tool_calls": calls});
     assert_eq!(
         serde_json::from_str::<Value>(&body).unwrap(),

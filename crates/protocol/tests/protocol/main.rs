@@ -26,3 +26,4 @@ mod sse;
 mod strict;
 mod support;
 mod texts;
+mod texts_asked;

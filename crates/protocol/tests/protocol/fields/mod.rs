@@ -105,6 +105,14 @@ const ENDPOINTS: &[(&str, Decode)] = &[
         include_str!("../../fields/anthropic-messages.json"),
         tidegate_protocol::anthropic::decode_request,
     ),
+    (
+        include_str!("../../fields/openai-completion.json"),
+        tidegate_protocol::openai::decode_completion,
+    ),
+    (
+        include_str!("../../fields/openai-embedding.json"),
+        tidegate_protocol::openai::decode_embedding,
+    ),
     (include_str!("../../fields/native.json"), native),
 ];
 
