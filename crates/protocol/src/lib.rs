@@ -8,8 +8,9 @@
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
 //! - [`openai`], [`anthropic`], [`ollama`], [`native`]: one wire format each.
-//! - `strict`, `fields`, `collect`: what dialects share: refusing JSON that is understood in two
-//!   ways, checking a request's fields, and putting the pieces of an answer together.
+//! - `strict`, `fields`, `lookalikes`, `collect`, `runs`: what dialects share: refusing JSON that is
+//!   understood in two ways, checking a request's fields, putting the pieces of an answer together,
+//!   and passing frames on without copying them.
 
 pub mod anthropic;
 pub mod chat;
@@ -20,6 +21,7 @@ pub mod event;
 mod fields;
 pub mod fit;
 pub mod ids;
+mod lookalikes;
 pub mod native;
 pub mod ndjson;
 pub mod ollama;
@@ -27,6 +29,7 @@ pub mod openai;
 pub mod original;
 pub mod outcome;
 pub mod request;
+mod runs;
 pub mod sse;
 mod strict;
 mod vectors;

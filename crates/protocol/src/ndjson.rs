@@ -6,6 +6,15 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use crate::error::{ErrorKind, Failure};
+use crate::runs::Plain;
+
+/// A line without its end.
+#[derive(Debug)]
+pub struct Line<'a> {
+    pub text: &'a str,
+    /// Where it stands, line end included, unless it straddled reads.
+    pub plain: Option<Plain<'a>>,
+}
 
 /// Cuts a body into lines. Takes reads by [`feed`](Self::feed); lends the lines one by one,
 /// without their line ends. Blank lines are passed over.
@@ -40,6 +49,14 @@ impl NdjsonDecoder {
     /// # Errors
     /// [`ErrorKind::UpstreamProtocol`] for a line over the limit or invalid UTF-8.
     pub fn next_line(&mut self) -> Result<Option<&str>, Failure> {
+        Ok(self.next_placed()?.map(|line| line.text))
+    }
+
+    /// As [`next_line`](Self::next_line), with the place of the line in the read.
+    ///
+    /// # Errors
+    /// As [`next_line`](Self::next_line).
+    pub fn next_placed(&mut self) -> Result<Option<Line<'_>>, Failure> {
         loop {
             let begin = self.at;
             let rest = self.read.get(begin..).unwrap_or_default();
@@ -57,7 +74,10 @@ impl NdjsonDecoder {
             }
             let line = if straddled { 0..self.joined.len() } else { begin..begin + length };
             if !is_blank(self.slice(straddled, line.clone())) {
-                return text(self.slice(straddled, line)).map(Some);
+                let place = begin..self.at;
+                let plain = (!straddled).then_some(Plain { source: &self.read, range: place });
+                let text = text(self.slice(straddled, line))?;
+                return Ok(Some(Line { text, plain }));
             }
         }
     }

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
 use crate::error::{ErrorKind, Failure};
+pub use crate::runs::Plain;
 
 /// Written on an idle stream. One newline: a comment followed by a blank line makes openai-python
 /// dispatch an event without data, on which it fails.
@@ -45,13 +46,6 @@ pub struct Frame<'a> {
     pub data: Cow<'a, str>,
     /// Where the frame stands, if it is safe to be relayed as it came.
     pub plain: Option<Plain<'a>>,
-}
-
-/// The place of a plain frame, blank line included.
-#[derive(Debug, Clone)]
-pub struct Plain<'a> {
-    pub source: &'a Bytes,
-    pub range: Range<usize>,
 }
 
 /// Cuts an event stream into frames. Takes reads by [`feed`](Self::feed).

@@ -4,11 +4,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::ending::Ending;
 use crate::codec::{Batch, Decoder};
-use crate::error::{ErrorKind, Failure};
-use crate::event::{Event, FinishReason, Timings, ToolCallDelta, Usage};
+use crate::error::Failure;
+use crate::event::{Event, ToolCallDelta};
 use crate::ndjson::NdjsonDecoder;
 use crate::openai::errors::decode_error_value;
+use crate::whole_body::malformed;
 
 /// Turns Ollama's lines into events.
 #[derive(Debug)]
@@ -75,7 +77,8 @@ impl State {
             batch.events.push(Event::Text(line.to_owned()));
             return Ok(());
         }
-        let mut line = Line::decode(line)?;
+        let text = line;
+        let mut line = Line::decode(text)?;
         if let Some(error) = line.error {
             self.closed = true;
             batch.events.push(Event::Error(decode_error_value(error)));
@@ -91,11 +94,8 @@ impl State {
         batch.chunks += u32::from(batch.events.len() > before);
         if line.done {
             self.closed = true;
-            let reason = line.done_reason.as_deref().filter(|reason| !reason.is_empty());
-            batch.events.extend(reason.map(|reason| Event::Finish(self.finish_reason(reason))));
-            batch.events.extend(line.usage().map(Event::Usage));
-            batch.events.extend(line.timings().map(Event::Timings));
-            batch.events.push(Event::Done);
+            let ending: Ending = serde_json::from_str(text).map_err(|_| malformed())?;
+            ending.tell(self.calls > 0, &mut batch.events);
         }
         Ok(())
     }
@@ -113,14 +113,6 @@ impl State {
             events.push(Event::ToolCall(ToolCallDelta { index, id, name, arguments }));
         }
     }
-
-    /// Ollama says `stop` where OpenAI says `tool_calls`.
-    fn finish_reason(&self, word: &str) -> FinishReason {
-        match FinishReason::from(word) {
-            FinishReason::Stop if self.calls > 0 => FinishReason::ToolCalls,
-            reason => reason,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -132,40 +124,13 @@ struct Line<'a> {
     thinking: Option<String>,
     #[serde(default)]
     done: bool,
-    done_reason: Option<String>,
-    prompt_eval_count: Option<u64>,
-    eval_count: Option<u64>,
-    total_duration: Option<u64>,
-    load_duration: Option<u64>,
-    prompt_eval_duration: Option<u64>,
-    eval_duration: Option<u64>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
 impl<'a> Line<'a> {
     fn decode(line: &'a str) -> Result<Self, Failure> {
-        serde_json::from_str(line).map_err(|_| {
-            let message = "the upstream sent JSON that cannot be understood";
-            Failure::new(ErrorKind::UpstreamProtocol, message)
-        })
-    }
-
-    /// A prompt that was cached whole is not counted by older servers: its count is missing.
-    fn usage(&self) -> Option<Usage> {
-        let completion_tokens = self.eval_count?;
-        let prompt_tokens = self.prompt_eval_count.unwrap_or_default();
-        Some(Usage { prompt_tokens, completion_tokens, ..Usage::default() })
-    }
-
-    fn timings(&self) -> Option<Timings> {
-        let timings = Timings {
-            total_ns: self.total_duration,
-            load_ns: self.load_duration,
-            prompt_ns: self.prompt_eval_duration,
-            generation_ns: self.eval_duration,
-        };
-        (timings != Timings::default()).then_some(timings)
+        serde_json::from_str(line).map_err(|_| malformed())
     }
 }
 

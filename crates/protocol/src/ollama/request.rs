@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::texts;
@@ -13,16 +14,23 @@ use crate::chat::{
     Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, ToolCall, ToolChoice,
 };
 use crate::error::Failure;
-use crate::fit::{Encoded, Losses};
+use crate::fit::{Encoded, Losses, Wire, relays};
 use crate::openai::WireTool;
+use crate::original::Original;
 use crate::request::{Request, Task};
 
-/// Builds the body, as [`fit::form`](crate::fit::form) says; the answer is always streamed, but
-/// for vectors.
+/// Builds the body, as [`fit::form`](crate::fit::form) says: from the client's own where it is of
+/// this wire, of which only the model's name is replaced. Other answers are always streamed, but for
+/// vectors.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] with every field that cannot be said to Ollama.
 pub fn encode_request(request: &Request, upstream_model: &str) -> Result<Encoded, Failure> {
+    if let Some(original) = request.original.as_ref().filter(|_| relays(request, Wire::Ollama)) {
+        let body = Relayed { original, upstream_model, stream: request.stream };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        return Ok(Encoded { body, ignored: Vec::new() });
+    }
     let mut losses = request.losses.clone();
     let body = match &request.task {
         Task::Chat(chat) => chat_body(chat, upstream_model, &mut losses),
@@ -47,6 +55,30 @@ fn chat_body(chat: &Chat, upstream_model: &str, losses: &mut Losses) -> Vec<u8> 
     }
     // Strings, numbers and JSON that was parsed before: there is nothing that could fail.
     serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// The client's body with the model's name replaced, and `stream` spelt out.
+struct Relayed<'a> {
+    original: &'a Original,
+    upstream_model: &'a str,
+    stream: bool,
+}
+
+impl Serialize for Relayed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("model", self.upstream_model)?;
+        for (name, value) in &self.original.fields.0 {
+            if !matches!(name.as_str(), "model" | "stream") {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        // Vectors are never streamed, and their endpoint has no word for it.
+        if !self.original.form().is_embedding() {
+            map.serialize_entry("stream", &self.stream)?;
+        }
+        map.end()
+    }
 }
 
 #[derive(Serialize)]
@@ -207,7 +239,8 @@ fn base64_of(url: &str) -> Option<&str> {
     kind.ends_with(";base64").then_some(data)
 }
 
-fn arguments_of(call: &ToolCall) -> Option<&RawValue> {
+/// The arguments of a call, where they are a JSON object or nothing.
+pub(super) fn arguments_of(call: &ToolCall) -> Option<&RawValue> {
     let text = call.arguments.trim_ascii();
     let text = if text.is_empty() { "{}" } else { text };
     text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::chat::Sampling;
-use crate::fields::{Faults, Object, join};
+use crate::fields::{Faults, Object};
 use crate::fit::Losses;
 
 /// Why a field is refused for upstreams of another dialect.
@@ -60,22 +60,6 @@ impl Texts {
         };
         u32::try_from(count).unwrap_or(u32::MAX)
     }
-}
-
-/// Servers written in Go take `Model` for `model`, and the last of the two counts: passed on, it
-/// would undo what was checked here.
-pub(super) fn lookalikes(fields: &Object, decisive: &[&str], faults: &mut Faults) {
-    for name in fields.names().filter(|name| !decisive.contains(name)) {
-        if let Some(known) = decisive.iter().find(|known| folded(name).eq(known.chars())) {
-            let message = format!("must be spelt \"{known}\": some servers take it for that");
-            faults.add(join("", name), message);
-        }
-    }
-}
-
-/// A name without its case, as Unicode folds it: U+017F is an `s` as well, U+212A a `k`.
-fn folded(name: &str) -> impl Iterator<Item = char> {
-    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 pub(super) fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {

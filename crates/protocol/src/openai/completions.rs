@@ -1,11 +1,10 @@
 //! A client's body for a completion, checked field by field.
 
-use super::common::{
-    ONLY_HERE, Texts, choices, flag, include_usage, lookalikes, model, sampling, several,
-};
+use super::common::{ONLY_HERE, Texts, choices, flag, include_usage, model, sampling, several};
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
+use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Completion, Request, Task};
 
@@ -38,7 +37,7 @@ pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
     let mut losses = Losses::default();
-    lookalikes(&fields, &DECISIVE, &mut faults);
+    lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let (prompt, prompts) = prompt(&fields, &mut faults, &mut losses);
     let completion = Completion {
         prompt,

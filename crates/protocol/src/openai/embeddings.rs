@@ -1,9 +1,10 @@
 //! A client's body for embeddings, checked field by field.
 
-use super::common::{Texts, lookalikes, model};
+use super::common::{Texts, model};
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
+use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Embedding, Request, Task};
 
@@ -18,7 +19,7 @@ pub fn decode_embedding(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
     let mut losses = Losses::default();
-    lookalikes(&fields, &DECISIVE, &mut faults);
+    lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let dimensions = fields.get("dimensions");
     let embedding = Embedding {
         input: input(&fields, &mut faults, &mut losses),

@@ -25,7 +25,7 @@ pub mod request;
 mod scan;
 mod template;
 mod tokens;
-mod tools;
+pub(crate) mod tools;
 mod vectors;
 mod vectors_encoder;
 mod whole;

@@ -14,7 +14,8 @@ use super::template::Template;
 use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::Event;
-use crate::sse::{self, Frame, Plain, SseDecoder};
+use crate::runs::Runs;
+use crate::sse::{self, Frame, SseDecoder};
 
 /// The id of chunks that no upstream has framed.
 pub(super) const RELAYED_ID: &str = "chatcmpl-relay";
@@ -122,7 +123,7 @@ impl Sorter {
             Said::Text(text) => {
                 out.batch.chunks += 1;
                 let writer = ChunkWriter::new(self.shape, RELAYED_ID, &self.fallback_model, 0);
-                out.push(writer.text(text));
+                out.runs.push(writer.text(text));
             }
             Said::Json(json) if self.template.fits(json) => {
                 out.batch.chunks += 1;
@@ -168,55 +169,22 @@ impl Sorter {
     }
 }
 
-/// Frames on their way out; neighbours in the same read are joined into one slice.
+/// What leaves for the client, and what the gateway learns.
 #[derive(Default)]
 struct Outgoing {
     batch: Batch,
-    run: Option<Run>,
-}
-
-struct Run {
-    source: Bytes,
-    start: usize,
-    end: usize,
+    runs: Runs,
 }
 
 impl Outgoing {
     fn pass(&mut self, frame: &Frame<'_>, json: &str) {
         match &frame.plain {
-            Some(plain) => self.extend(plain),
-            None => self.push(sse::encode_data(json)),
+            Some(plain) => self.runs.extend(plain),
+            None => self.runs.push(sse::encode_data(json)),
         }
     }
 
-    fn extend(&mut self, plain: &Plain<'_>) {
-        let Plain { source, range } = plain;
-        // Both are alive, so the same address is the same read.
-        if let Some(run) = &mut self.run
-            && run.end == range.start
-            && run.source.as_ptr() == source.as_ptr()
-        {
-            run.end = range.end;
-            return;
-        }
-        self.end_run();
-        let source = Bytes::clone(source);
-        self.run = Some(Run { source, start: range.start, end: range.end });
-    }
-
-    fn push(&mut self, frame: Bytes) {
-        self.end_run();
-        self.batch.frames.push(frame);
-    }
-
-    fn end_run(&mut self) {
-        if let Some(Run { source, start, end }) = self.run.take() {
-            self.batch.frames.push(source.slice(start..end));
-        }
-    }
-
-    fn into_batch(mut self) -> Batch {
-        self.end_run();
-        self.batch
+    fn into_batch(self) -> Batch {
+        Batch { frames: self.runs.into_frames(), ..self.batch }
     }
 }

@@ -4,14 +4,13 @@
 //! upstream of the same dialect. For upstreams of another dialect they are named in the
 //! [`Losses`](crate::Losses).
 
-use super::common::{
-    ONLY_HERE, choices, flag, include_usage, lookalikes, model, sampling, several,
-};
+use super::common::{ONLY_HERE, choices, flag, include_usage, model, sampling, several};
 use super::{messages, tools};
 use crate::chat::{Chat, Reasoning};
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body, join};
 use crate::fit::Losses;
+use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Request, Task};
 
@@ -23,7 +22,7 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
     let mut losses = Losses::default();
-    lookalikes(&fields, &DECISIVE, &mut faults);
+    lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let model = fields.get("model").and_then(|value| model(value, &mut faults));
     let messages = messages::decode(&fields, &mut faults, &mut losses);
     let stream = flag("stream", &fields, &mut faults).unwrap_or_default();

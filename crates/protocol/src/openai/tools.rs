@@ -11,7 +11,7 @@ const CHOICE: &str = "\"none\", \"auto\", \"required\", or {\"type\": \"function
 /// OpenAI wants a name; servers that speak its dialect mostly do not.
 const UNNAMED: &str = "response";
 
-pub(super) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Tool> {
+pub(crate) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Tool> {
     let Some(value) = fields.get("tools") else { return Vec::new() };
     let tools = faults.objects("tools", value);
     tools.iter().filter_map(|(path, tool)| read_tool(path, tool, faults, losses)).collect()

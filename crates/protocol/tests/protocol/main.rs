@@ -17,6 +17,7 @@ mod golden;
 mod native;
 mod ndjson;
 mod ollama;
+mod ollama_client;
 #[path = "../../../../fuzz/src/lib.rs"]
 mod properties;
 mod relay;
