@@ -40,6 +40,12 @@ impl Admission {
         self.rate_limit.take(caller, self.keys.is_on())
     }
 
+    /// Whether there is a model of this name.
+    #[must_use]
+    pub fn knows(&self, model: &str) -> bool {
+        self.catalog.models().iter().any(|known| known.name == model)
+    }
+
     /// Admits the caller to the model it asks for.
     ///
     /// # Errors

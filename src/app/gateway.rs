@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::parts::Parts;
+use super::server::{Entrance, Surface};
 use super::{discovery, server};
 use crate::backend::Reachability;
 use crate::backend::health::Prober;
@@ -39,6 +40,7 @@ pub enum StartError {
 pub struct Gateway {
     parts: Arc<Parts>,
     address: SocketAddr,
+    ollama_address: Option<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     servers: Vec<ServerHandle>,
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
@@ -59,11 +61,19 @@ impl Gateway {
         let settings = &parts.config.server;
         let listener = listen((settings.host, settings.port).into(), settings.write_timeout)?;
         let address = listener.local_addr()?;
-        let main = server::main_server(listener, &parts)?;
+        let mut entrances = vec![Entrance { listener, surface: Surface::All }];
+        let mut ollama_address = None;
+        if let Some(wanted) = parts.config.ollama.listen {
+            let listener = listen(wanted, settings.write_timeout)?;
+            ollama_address = Some(listener.local_addr()?);
+            entrances.push(Entrance { listener, surface: Surface::Ollama });
+        }
+        let main = server::main_server(entrances, &parts)?;
         let mut gateway = Self {
             servers: vec![main.handle()],
             tasks: vec![run(main)],
             metrics_address: None,
+            ollama_address,
             address,
             parts,
         };
@@ -132,6 +142,7 @@ impl Gateway {
             (true, Some(address)) => format!("http://{address}{}", metrics.path),
             (true, None) => format!("{scheme}://{}{}", self.address, metrics.path),
         };
+        self.ollama_address.iter().for_each(|address| announce_ollama(scheme, *address));
         let url = format!("{scheme}://{}", self.address);
         tracing::info!(
             metrics = metrics_at,
@@ -144,6 +155,12 @@ impl Gateway {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for Ollama's clients alone.
+    #[must_use]
+    pub fn ollama_address(&self) -> Option<SocketAddr> {
+        self.ollama_address
     }
 
     #[must_use]
@@ -185,6 +202,10 @@ impl Gateway {
             sleep(DRAIN_POLL).await;
         }
     }
+}
+
+fn announce_ollama(scheme: &str, address: SocketAddr) {
+    tracing::info!("listening for Ollama's clients on {scheme}://{address}");
 }
 
 fn listen(

@@ -26,6 +26,7 @@ use crate::config;
 use crate::http::error::SHOULD_RETRY;
 use crate::http::host::require_host;
 use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
+use crate::http::ollama_routes::at_the_root;
 use crate::http::routes;
 use crate::telemetry::logging::RequestSpan;
 
@@ -70,43 +71,61 @@ pub fn bind(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListe
     Ok(socket.into())
 }
 
-/// The main server. Not running until it is polled.
+/// A listener of clients, and what it speaks.
+pub struct Entrance {
+    pub listener: TcpListener,
+    pub surface: Surface,
+}
+
+/// What a listener offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// All there is.
+    All,
+    /// Ollama's API at the root.
+    Ollama,
+}
+
+/// The main server, with all its listeners. Not running until it is polled.
 ///
 /// Made of the parts of actix-web's `HttpServer`, which has no place for the
 /// [guard](super::guard) of its connections.
 ///
 /// # Errors
-/// When TLS material cannot be used or the listener cannot be taken over.
-pub fn main_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<Server> {
+/// When TLS material cannot be used or a listener cannot be taken over.
+pub fn main_server(entrances: Vec<Entrance>, parts: &Arc<Parts>) -> io::Result<Server> {
     let settings = &parts.config.server;
-    let server = Server::build()
+    let mut server = Server::build()
         .workers(worker_count(settings.workers))
         .disable_signals()
         .shutdown_timeout(FLUSH_SECONDS)
         .max_concurrent_connections(settings.max_connections);
     let shutdown = server.graceful_shutdown_signal();
-    let local = listener.local_addr()?;
     let secure = settings.tls.as_ref().map(tls_config).transpose()?;
-    let parts = Arc::clone(parts);
-    let connections = move |parts: &Parts| {
-        let (settings, shutdown) = (parts.config.server.clone(), shutdown.clone());
-        Connections { settings, local, shutdown }
-    };
-    let server = match secure {
-        Some(config) => server.listen(NAME, listener, move || {
-            let http = connections(&parts).http(app(&parts));
-            tls(config.clone()).and_then(http.map_err(TlsError::Service))
-        })?,
-        None => server.listen(NAME, listener, move || {
-            plain().and_then(connections(&parts).http(app(&parts)))
-        })?,
-    };
+    for Entrance { listener, surface } in entrances {
+        let local = listener.local_addr()?;
+        let (parts, shutdown) = (Arc::clone(parts), shutdown.clone());
+        let connections = move |parts: &Parts| {
+            let (settings, shutdown) = (parts.config.server.clone(), shutdown.clone());
+            Connections { settings, local, shutdown }
+        };
+        server = match secure.clone() {
+            Some(config) => server.listen(NAME, listener, move || {
+                let http = connections(&parts).http(app(&parts, surface));
+                tls(config.clone()).and_then(http.map_err(TlsError::Service))
+            })?,
+            None => server.listen(NAME, listener, move || {
+                plain().and_then(connections(&parts).http(app(&parts, surface)))
+            })?,
+        };
+    }
     Ok(server.run())
 }
 
 /// The app of one worker.
 fn app(
     parts: &Parts,
+    surface: Surface,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -117,7 +136,7 @@ fn app(
     > + use<>,
 > {
     App::new()
-        .app_data(Data::new(launch::worker(parts)))
+        .app_data(launch::worker_here(parts))
         .app_data(Data::from(Arc::clone(&parts.admission)))
         .app_data(Data::from(Arc::clone(&parts.limits)))
         .app_data(Data::from(Arc::clone(&parts.listed)))
@@ -128,6 +147,7 @@ fn app(
         .wrap(from_fn(observe))
         .wrap(cors(&parts.config.server.cors))
         .wrap(TracingLogger::<RequestSpan>::new())
+        .wrap(Condition::new(surface == Surface::Ollama, from_fn(at_the_root)))
         .configure(|app| {
             if let Some(path) = settings_metrics_path(&parts.config) {
                 routes::configure_metrics(app, &path);

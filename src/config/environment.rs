@@ -8,7 +8,7 @@ use super::models::ProviderKind;
 
 /// All variables that are read by a fixed name. Others are ignored, but for those that an
 /// `api_key_env` names.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "PORT",
     "HOST",
     "WORKERS",
@@ -16,6 +16,7 @@ const NAMES: [&str; 13] = [
     "ENABLE_METRICS",
     "AUTH_KEY",
     "OLLAMA_BASE_URL",
+    "OLLAMA_LISTEN",
     "OLLAMA_MODEL",
     "OPENAI_API_KEY",
     OPENAI_BASE_URL,
@@ -41,6 +42,7 @@ struct Variables {
     enable_metrics: Option<String>,
     auth_key: Option<String>,
     ollama_base_url: Option<String>,
+    ollama_listen: Option<String>,
     ollama_model: Option<String>,
     openai_api_key: Option<String>,
     openai_base_url: Option<String>,
@@ -102,8 +104,16 @@ impl Environment {
 
     /// The values for keys of the section at `path`.
     pub(super) fn overrides(&self, path: &str) -> Vec<Override<'_>> {
-        let Variables { port, host, workers, log_level, enable_metrics, auth_key, .. } =
-            &self.variables;
+        let Variables {
+            port,
+            host,
+            workers,
+            log_level,
+            enable_metrics,
+            auth_key,
+            ollama_listen,
+            ..
+        } = &self.variables;
         let discovery = match &self.variables.ollama_model {
             // With a model, nothing is left to discover, and the URL is the model's.
             Some(_) => &None,
@@ -117,6 +127,7 @@ impl Environment {
             ("metrics", "enabled", "ENABLE_METRICS", enable_metrics),
             ("auth", "key", "AUTH_KEY", auth_key),
             ("ollama", "base_url", "OLLAMA_BASE_URL", discovery),
+            ("ollama", "listen", "OLLAMA_LISTEN", ollama_listen),
         ];
         let here = all.into_iter().filter(|(section, ..)| *section == path);
         here.filter_map(|(_, key, variable, value)| as_override(key, variable, value.as_ref()))

@@ -40,7 +40,8 @@ fn path(text: &str) -> Option<String> {
     valid.then(|| text.to_owned())
 }
 
-fn collides(listen: SocketAddr, server: &Server) -> bool {
+/// Whether two listeners would share an address.
+pub(super) fn collides(listen: SocketAddr, server: &Server) -> bool {
     let one_address =
         listen.ip() == server.host || listen.ip().is_unspecified() || server.host.is_unspecified();
     listen.port() != 0 && listen.port() == server.port && one_address

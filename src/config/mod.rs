@@ -48,7 +48,7 @@ use std::{fs, io};
 pub use auth::{ApiKey, Auth};
 pub use chat::Chat;
 pub use disconnect::{Disconnect, OnDisconnect};
-pub use discovery::DiscoverOllama;
+pub use discovery::Ollama;
 pub use fault::{Fault, Faults, Problem, Source};
 pub use health::Health;
 pub use log::{Log, LogFormat, LogLevel};
@@ -80,7 +80,7 @@ pub struct Config {
     pub models: Vec<Model>,
     /// Serves requests that name no model; the first one does if there is none here.
     pub active_model: Option<String>,
-    pub ollama: DiscoverOllama,
+    pub ollama: Ollama,
     pub health: Health,
     pub metrics: Metrics,
     pub log: Log,
@@ -143,13 +143,16 @@ impl Config {
     fn read(root: &mut Section<'_>) -> Self {
         let server = root.section("server", Server::read);
         let models = model_list::read(root);
+        let metrics = root.section("metrics", |section| Metrics::read(section, &server));
+        let ollama =
+            root.section("ollama", |section| Ollama::read(section, &server, &metrics, &models));
         Self {
             active_model: model_list::read_active(root, &models),
             models,
-            ollama: root.section("ollama", DiscoverOllama::read),
+            ollama,
             chat: root.section("chat", Chat::read),
             health: root.section("health", Health::read),
-            metrics: root.section("metrics", |section| Metrics::read(section, &server)),
+            metrics,
             log: root.section("log", Log::read),
             auth: root.section("auth", Auth::read),
             rate_limits: root.section("rate_limits", RateLimits::read),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::body::{BodyStream, to_bytes_limited};
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, ORIGIN};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
@@ -12,6 +12,9 @@ use tidegate_protocol::{ErrorKind, Failure};
 use tokio::time::timeout;
 
 use super::ahead::Ahead;
+use super::dialect::Dialect;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How large a body may be and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,29 @@ pub async fn read_json(
     limits: BodyLimits,
 ) -> Result<Bytes, Failure> {
     require_json(request)?;
+    read_whole(request, payload, limits).await
+}
+
+/// As [`read_json`], but the body need not say that it is JSON where the dialect's clients do not.
+///
+/// # Errors
+/// As [`read_json`].
+pub async fn read_body<D: Dialect>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, Failure> {
+    if !D::ANY_CONTENT_TYPE || is_from_page(request) {
+        require_json(request)?;
+    }
+    read_whole(request, payload, limits).await
+}
+
+async fn read_whole(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, Failure> {
     if announced_length(request).is_some_and(|length| length > limits.bytes as u64) {
         return Err(too_large(limits.bytes));
     }
@@ -54,6 +80,13 @@ pub async fn read_json(
 #[must_use]
 pub fn was_reset(payload: &mut Payload) -> bool {
     matches!(payload.next().now_or_never(), Some(Some(Err(_))))
+}
+
+/// Whether a page in a browser sent it. A page of another site may send a form or plain text
+/// unasked, but not JSON, and browsers say on all such requests where they come from.
+fn is_from_page(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE)
 }
 
 fn require_json(request: &HttpRequest) -> Result<(), Failure> {

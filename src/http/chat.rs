@@ -7,10 +7,10 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures::StreamExt;
-use tidegate_protocol::{ErrorKind, Failure, StreamId};
+use tidegate_protocol::{ErrorKind, Failure, Request, StreamId};
 use tokio::time::timeout;
 
-use super::body::{BodyLimits, read_json, was_reset};
+use super::body::{BodyLimits, read_body, was_reset};
 use super::caller::{TrustedProxies, identify};
 use super::dialect::Dialect;
 use super::disconnect::disconnect_wish;
@@ -19,7 +19,7 @@ use super::event_stream::{LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
 use super::worker::Worker;
 use crate::admission::Admission;
-use crate::config::{Chat, OnDisconnect};
+use crate::config::{Chat, Model, OnDisconnect};
 use crate::provider;
 use crate::stream::{Delivery, Subscription};
 
@@ -46,12 +46,16 @@ pub async fn chat<D: Dialect>(
     note.caller(&caller);
     admission.pace(&caller)?;
     let wish = disconnect_wish(http.headers())?;
-    let body = read_json(&http, &mut payload, limits.body).await?;
-    let request = D::decode(&body, &limits.chat)?;
+    let body = read_body::<D>(&http, &mut payload, limits.body).await?;
+    let mut request = D::decode(&body, &limits.chat)?;
     drop(body);
+    request.model = request.model.map(|name| known_name::<D>(name, &admission));
     let ticket = admission.admit(caller, request.model.as_deref())?;
     note.model(&ticket.route.model.name);
     let ignored = provider::ignored(ticket.route.model.provider, &request)?;
+    if let Some(body) = at_once::<D>(&request, &ticket.route.model) {
+        return Ok(HttpResponse::Ok().content_type("application/json").body(body));
+    }
     let wants_stream = request.stream;
     let disconnect = wish.within(&ticket.route.model.disconnect);
     let goes_on = disconnect.policy != OnDisconnect::Cancel;
@@ -66,6 +70,22 @@ pub async fn chat<D: Dialect>(
     };
     name_ignored(&mut response, &ignored);
     Ok(response)
+}
+
+/// The name by which the gateway knows the model, where the dialect has another for it.
+fn known_name<D: Dialect>(name: String, admission: &Admission) -> String {
+    if admission.knows(&name) {
+        return name;
+    }
+    D::other_name(&name).filter(|other| admission.knows(other)).unwrap_or(name)
+}
+
+/// The answer that the gateway gives by itself. An upstream of the client's own dialect is asked.
+fn at_once<D: Dialect>(request: &Request, model: &Model) -> Option<Vec<u8>> {
+    if provider::relays(model.provider, request) {
+        return None;
+    }
+    D::at_once(request, &model.name)
 }
 
 /// The fields of the client's body that the upstream was not told.

@@ -21,6 +21,8 @@ pub struct AnswerContext<'a> {
 pub trait Dialect: 'static {
     /// As the stream list and logs spell it.
     const NAME: &'static str;
+    /// Whether a body need not be called JSON, as long as no page in a browser sent it.
+    const ANY_CONTENT_TYPE: bool = false;
 
     /// Decodes and validates a request's body.
     ///
@@ -28,6 +30,18 @@ pub trait Dialect: 'static {
     /// [`ErrorKind::InvalidRequest`](tidegate_protocol::ErrorKind::InvalidRequest) with every
     /// faulty field.
     fn decode(body: &[u8], limits: &Chat) -> Result<Request, Failure>;
+
+    /// Another name that a model may be asked for by.
+    #[must_use]
+    fn other_name(_name: &str) -> Option<String> {
+        None
+    }
+
+    /// The whole answer to a request that needs no upstream.
+    #[must_use]
+    fn at_once(_request: &Request, _model: &str) -> Option<Vec<u8>> {
+        None
+    }
 
     /// The encoder of the answer to `request`.
     fn encoder(request: &Request, context: &AnswerContext<'_>) -> Box<dyn Encoder>;

@@ -155,8 +155,18 @@ impl Heartbeat {
 /// A live answer as server-sent events that its dialect has framed already.
 #[must_use]
 pub fn wire_events(answer: LiveAnswer, keep_alive: &'static [u8]) -> HttpResponse {
+    wire_body(answer, "text/event-stream", keep_alive)
+}
+
+/// A live answer in frames of its dialect's own.
+#[must_use]
+pub fn wire_body(
+    answer: LiveAnswer,
+    content_type: &'static str,
+    keep_alive: &'static [u8],
+) -> HttpResponse {
     HttpResponse::Ok()
-        .content_type("text/event-stream")
+        .content_type(content_type)
         .insert_header(("cache-control", "no-cache"))
         .insert_header((ACCEL_BUFFERING, "no"))
         .body(WireBody { answer, keep_alive })

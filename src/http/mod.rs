@@ -5,6 +5,7 @@
 //! - [`dialect`], [`native`], [`openai`], [`anthropic`]: how a dialect is read, written and
 //!   streamed.
 //! - `anthropic_count`: the tokens of a prompt, by its upstream's word.
+//! - [`ollama`], [`ollama_routes`], `ollama_models`: the same for Ollama's API, and its lists.
 //! - [`event_stream`]: a live answer as a response body.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
@@ -31,6 +32,9 @@ pub mod models;
 pub mod native;
 pub mod note;
 pub mod observe;
+pub mod ollama;
+mod ollama_models;
+pub mod ollama_routes;
 pub mod openai;
 pub mod routes;
 pub mod status;

@@ -9,12 +9,13 @@ use super::anthropic_count::count_tokens;
 use super::chat::chat;
 use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
+use super::ollama::OllamaChat;
 use super::openai::OpenAi;
-use super::{models, status, streams};
+use super::{models, ollama_routes, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 12] = [
+pub const ROUTES: [(&str, &str); 21] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("delete", "/api/chat/{id}"),
@@ -22,6 +23,15 @@ pub const ROUTES: [(&str, &str); 12] = [
     ("post", "/v1/chat/completions"),
     ("post", "/v1/messages"),
     ("post", "/v1/messages/count_tokens"),
+    ("post", "/ollama/api/chat"),
+    ("post", "/ollama/api/generate"),
+    ("post", "/ollama/api/embed"),
+    ("post", "/ollama/api/embeddings"),
+    ("get", "/ollama/api/tags"),
+    ("post", "/ollama/api/show"),
+    ("get", "/ollama/api/ps"),
+    ("get", "/ollama/api/version"),
+    ("get", "/ollama/"),
     ("get", "/v1/models"),
     ("get", "/health"),
     ("get", "/ready"),
@@ -50,6 +60,7 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::post().to(chat::<Anthropic>))
             .default_service(web::to(|| async { method_not_allowed::<Anthropic>("POST") })),
     )
+    .configure(ollama_routes::configure)
     .service(
         web::resource("/v1/messages/count_tokens")
             .route(web::post().to(count_tokens))
@@ -95,13 +106,20 @@ async fn not_found(http: HttpRequest) -> HttpResponse {
 /// The response that tells `failure` in the dialect of those who ask for such a path.
 #[must_use]
 pub fn failure_of_path(path: &str, failure: &Failure) -> HttpResponse {
-    if is_anthropic(path) {
+    if is_ollama(path) {
+        failure_response::<OllamaChat>(failure)
+    } else if is_anthropic(path) {
         failure_response::<Anthropic>(failure)
     } else if path.starts_with("/v1/") {
         failure_response::<OpenAi>(failure)
     } else {
         failure_response::<Native>(failure)
     }
+}
+
+fn is_ollama(path: &str) -> bool {
+    let below = path.strip_prefix(ollama_routes::PREFIX);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether Anthropic's clients ask for such a path.

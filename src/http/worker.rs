@@ -1,5 +1,6 @@
 //! The handles that one worker's handlers use to open a stream.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use super::dialect::{AnswerContext, Dialect};
 use crate::admission::Ticket;
 use crate::backend::{CountTokens, Generate};
 use crate::config::Disconnect;
-use crate::provider;
+use crate::provider::{self, Provider};
 use crate::registry::{Open, Registry};
 use crate::routing::Route;
 use crate::stream::{StreamMeta, StreamSpec, Subscription};
@@ -20,6 +21,8 @@ use crate::telemetry::ModelMetrics;
 pub struct ModelHandle {
     pub backend: Arc<Recipient<Generate>>,
     pub counter: Recipient<CountTokens>,
+    /// To be asked what its upstream says of the model.
+    pub provider: Rc<dyn Provider>,
     /// One reference for a stream to take, instead of a dozen that all workers share.
     pub metrics: Arc<ModelMetrics>,
 }

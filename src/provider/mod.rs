@@ -31,6 +31,7 @@ mod vllm;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::LocalBoxStream;
 use tidegate_protocol::{Batch, ErrorKind, Failure, Request, StreamId, Wire, fit};
@@ -74,6 +75,12 @@ pub trait Provider {
         _request: Arc<Request>,
     ) -> LocalBoxFuture<'static, Result<u64, Failure>> {
         ready(Err(counting::cannot_count())).boxed_local()
+    }
+
+    /// What the upstream says of its model, in Ollama's words; none from those that have no such
+    /// words.
+    fn describe(&self) -> LocalBoxFuture<'static, Result<Option<Bytes>, Failure>> {
+        ready(Ok(None)).boxed_local()
     }
 
     /// Asks whether the upstream is there, lets the gateway in and, where it can tell, has the

@@ -3,15 +3,18 @@
 
 use std::rc::Rc;
 
+use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
+use tidegate_protocol::ollama::client::{Endpoint, LineWriter};
 use tidegate_protocol::{Decoder, Failure, Form, Request, Wire, fit, ollama};
 
 use super::answer::HttpAnswer;
-use super::client::{HttpClient, Target};
+use super::client::{HttpClient, Reply, Target};
 use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES, model_missing};
 use crate::config::Model;
+use crate::telemetry::clock::unix_nanos;
 
 /// A list of models is read up to here.
 const TAGS_BYTES: usize = 4 * 1024 * 1024;
@@ -39,14 +42,20 @@ impl Provider for Ollama {
             let form = fit::form(&call.request, Wire::Ollama);
             let body = Bytes::from(encoded.body);
             let reply = target.answer(form, call.id, body, call.pool).await?;
-            let decoder = decoder_for(form, &call.request, &target);
+            let decoder = decoder_for(form, &reply, &call.request, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
     }
 
     fn streams(&self, request: &Request) -> bool {
-        !fit::form(request, Wire::Ollama).is_embedding()
+        let relay = fit::relays(request, Wire::Ollama);
+        !fit::form(request, Wire::Ollama).is_embedding() && (request.stream || !relay)
+    }
+
+    fn describe(&self) -> LocalBoxFuture<'static, Result<Option<Bytes>, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move { shown(&target, &target.upstream_model).await.map(Some) }.boxed_local()
     }
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {
@@ -65,8 +74,21 @@ impl Provider for Ollama {
     }
 }
 
-fn decoder_for(form: Form, request: &Request, target: &Target) -> Box<dyn Decoder> {
-    if form.is_embedding() {
+/// Trusts the response's own type over what was asked, where a whole answer was.
+fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) -> Box<dyn Decoder> {
+    let relay = fit::relays(request, Wire::Ollama);
+    let lines = reply.headers.get(CONTENT_TYPE);
+    let lines = lines.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-ndjson"));
+    if relay && (form.is_embedding() || !(request.stream || lines)) {
+        Box::new(ollama::RelayWhole::new(WHOLE_BODY_BYTES, form))
+    } else if relay && request.stream {
+        let endpoint = match form {
+            Form::OllamaGenerate => Endpoint::Generate,
+            _ => Endpoint::Chat,
+        };
+        let own = LineWriter::new(endpoint, target.upstream_model.clone(), unix_nanos);
+        Box::new(ollama::RelayDecoder::new(target.max_frame_bytes, own))
+    } else if form.is_embedding() {
         Box::new(ollama::VectorDecoder::new(WHOLE_BODY_BYTES, request.texts()))
     } else {
         Box::new(ollama::EventDecoder::new(target.max_frame_bytes))
@@ -75,6 +97,11 @@ fn decoder_for(form: Form, request: &Request, target: &Target) -> Box<dyn Decode
 
 async fn list(target: &Target) -> Result<Vec<String>, Failure> {
     ollama::decode_tags(&target.get(&target.url("/api/tags"), TAGS_BYTES).await?)
+}
+
+async fn shown(target: &Target, model: &str) -> Result<Bytes, Failure> {
+    let asked = ollama::encode_show(model);
+    target.post_for_document("/api/show", asked.into(), SHOW_BYTES).await
 }
 
 /// Finds out what an Ollama has to offer, before any model is configured.
@@ -93,9 +120,10 @@ impl OllamaProbe {
     pub async fn first_chat_model(&self) -> Result<Option<String>, Failure> {
         let Self(target) = self;
         for name in list(target).await?.into_iter().take(SHOW_MODELS) {
-            let asked = ollama::encode_show(&name);
-            let shown = target.post_for_document("/api/show", asked.into(), SHOW_BYTES).await?;
-            if ollama::decode_capabilities(&shown)?.iter().any(|word| word == "completion") {
+            if ollama::decode_capabilities(&shown(target, &name).await?)?
+                .iter()
+                .any(|word| word == "completion")
+            {
                 return Ok(Some(name));
             }
         }

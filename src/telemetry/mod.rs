@@ -3,8 +3,10 @@
 //! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has.
 //! - `ledger`: all streams, counted so that every scrape adds up.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
+//! - [`clock`]: the wall clock, for moments that are shown.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
+pub mod clock;
 mod declare;
 mod ledger;
 pub mod logging;

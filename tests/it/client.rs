@@ -21,6 +21,10 @@ impl Client {
         Self { address, headers: String::new() }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The same client with one more header on every request.
     pub fn with_header(&self, name: &str, value: &str) -> Self {
         Self { headers: format!("{}{name}: {value}\r\n", self.headers), ..self.clone() }

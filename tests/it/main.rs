@@ -38,6 +38,7 @@ mod leaving;
 mod losses;
 mod matrix;
 mod native;
+mod ollama;
 mod openai;
 mod pipelining;
 mod retries;

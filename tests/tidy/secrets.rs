@@ -13,9 +13,10 @@ const EXPOSED: [(&str, &str); 2] = [
     ("src/config/auth.rs", "two keys are compared"),
 ];
 /// Where the wall clock is read, and what for. It may jump; limits are held by `Instant`.
-const WALL_CLOCK: [(&str, &str); 3] = [
+const WALL_CLOCK: [(&str, &str); 4] = [
     ("src/app/parts.rs", "when the gateway started, to be shown"),
     ("src/http/worker.rs", "when an answer was made, to be shown"),
+    ("src/telemetry/clock.rs", "moments within answers, to be shown"),
     ("src/provider/retry_after.rs", "an upstream names the time of the next try"),
 ];
 

@@ -1,0 +1,10 @@
+//! The wall clock, for moments that are shown. It may jump: no limit goes by it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Unix time in nanoseconds.
+#[must_use]
+pub fn unix_nanos() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
