@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tidegate_protocol::ollama::client;
 use tidegate_protocol::{Failure, Request, Wire};
 
 use fate::{Fate, fate};
@@ -113,6 +114,10 @@ const ENDPOINTS: &[(&str, Decode)] = &[
         include_str!("../../fields/openai-embedding.json"),
         tidegate_protocol::openai::decode_embedding,
     ),
+    (include_str!("../../fields/ollama-chat.json"), client::decode_chat),
+    (include_str!("../../fields/ollama-generate.json"), client::decode_generate),
+    (include_str!("../../fields/ollama-embed.json"), client::decode_embed),
+    (include_str!("../../fields/ollama-embeddings.json"), client::decode_embeddings),
     (include_str!("../../fields/native.json"), native),
 ];
 
