@@ -125,11 +125,14 @@ pub fn version_body(version: &str) -> Vec<u8> {
 pub fn decode_show(body: &[u8]) -> Result<String, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    // The older clients' name for it.
-    let name = fields.get("model").or_else(|| fields.get("name"));
-    let name = match name {
+    // Ollama's own command sends an empty `model` beside the older `name`.
+    let given = |name: &str| fields.get(name).filter(|value| value.get() != "\"\"");
+    let name = match given("model").or_else(|| given("name")) {
         Some(value) => faults.string("model", value),
-        None => faults.required_string("", &fields, "model"),
+        None => {
+            faults.add("model", "is required: a string");
+            None
+        }
     };
     faults.into_result()?;
     Ok(name.unwrap_or_default())

@@ -64,5 +64,8 @@ fn a_model_is_asked_about_by_either_name() {
     let asked = |body: Value| decode_show(body.to_string().as_bytes());
     assert_eq!(asked(json!({"model": "a"})).unwrap(), "a");
     assert_eq!(asked(json!({"name": "b", "verbose": true})).unwrap(), "b");
+    let of_the_command = json!({"model": "", "system": "", "options": null, "name": "b"});
+    assert_eq!(asked(of_the_command).unwrap(), "b");
+    assert_eq!(asked(json!({"model": ""})).unwrap_err().details[0].field, "model");
     assert_eq!(asked(json!({})).unwrap_err().details[0].field, "model");
 }
