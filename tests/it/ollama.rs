@@ -346,7 +346,7 @@ async fn models_are_listed_and_shown() {
     let shown = client.post("/ollama/api/show", &show("test:latest")).await.json();
     assert_eq!(
         (&shown["capabilities"], &shown["model_info"]),
-        (&json!(["completion"]), &json!({}))
+        (&json!(["completion"]), &Value::Null)
     );
     assert_eq!(client.post("/ollama/api/show", &show("none")).await.status, 404);
     gateway.inner.shutdown().await;

@@ -155,13 +155,12 @@ struct Shown<'a> {
     parameters: &'static str,
     template: &'static str,
     details: Value<'a, Details<'a>>,
-    model_info: Value<'a, Empty>,
+    /// `null` where nothing is known: Ollama's own command fails on an empty object, and its Python
+    /// client without the field.
+    model_info: Option<&'a RawValue>,
     capabilities: Value<'a, &'a [&'static str]>,
     modified_at: &'a str,
 }
-
-#[derive(Serialize)]
-struct Empty {}
 
 /// The upstream's word, or the gateway's.
 #[derive(Serialize)]
@@ -181,7 +180,7 @@ pub fn show_body(model: &Listed, modified_at: &str, upstream: Option<&[u8]>) -> 
         parameters: "",
         template: "",
         details: said.details.map_or_else(|| Value::Own(Details::of(model)), Value::Upstream),
-        model_info: said.model_info.map_or(Value::Own(Empty {}), Value::Upstream),
+        model_info: said.model_info,
         capabilities: said
             .capabilities
             .map_or(Value::Own(model.capabilities.as_slice()), Value::Upstream),

@@ -45,7 +45,7 @@ fn entries_have_what_clients_look_for() {
 fn a_model_is_shown_as_its_ollama_knows_it_but_for_that_ones_files() {
     let own = parsed(&show_body(&model("a"), STARTED, None));
     assert_eq!(own["capabilities"], json!(["completion"]));
-    assert_eq!((&own["model_info"], &own["details"]["family"]), (&json!({}), &json!("vllm")));
+    assert_eq!((&own["model_info"], &own["details"]["family"]), (&Value::Null, &json!("vllm")));
     let upstream = json!({
         "modelfile": "FROM /root/secret", "license": "L", "details": {"family": "llama"},
         "model_info": {"general.architecture": "llama"}, "capabilities": ["completion", "tools"],
