@@ -127,13 +127,11 @@ pub fn decode_show(body: &[u8]) -> Result<String, Failure> {
     let fields = decode_body(body, &mut faults)?;
     // Ollama's own command sends an empty `model` beside the older `name`.
     let given = |name: &str| fields.get(name).filter(|value| value.get() != "\"\"");
-    let name = match given("model").or_else(|| given("name")) {
-        Some(value) => faults.string("model", value),
-        None => {
-            faults.add("model", "is required: a string");
-            None
-        }
-    };
+    let name = given("model").or_else(|| given("name"));
+    if name.is_none() {
+        faults.add("model", "is required: a string");
+    }
+    let name = name.and_then(|value| faults.string("model", value));
     faults.into_result()?;
     Ok(name.unwrap_or_default())
 }
