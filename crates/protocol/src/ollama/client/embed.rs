@@ -31,10 +31,6 @@ pub fn decode_embed(body: &[u8]) -> Result<Request, Failure> {
     };
     let mut losses = Losses::default();
     losses.unknown("", &fields, &KNOWN);
-    // Elsewhere a text that is too long is an error.
-    if embedding.truncate == Some(true) {
-        losses.ignore("truncate");
-    }
     let original = |fields| Some(Original::new(Form::OllamaEmbed, fields));
     finish(embedding, losses, fields, faults, original)
 }

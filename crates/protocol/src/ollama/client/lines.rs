@@ -194,12 +194,9 @@ impl Report {
     /// waiting in the model's queue is part of it.
     pub fn of(end: &End<'_>) -> Self {
         let told = end.timings.unwrap_or_default();
-        let between = |first: u64| end.duration_ns.saturating_sub(first);
-        let own = match end.timings {
-            // An answer in one piece began when it ended.
-            None if end.chunks > 1 => end.first_piece_ns.map(between),
-            _ => None,
-        };
+        // An answer in one piece began when it ended.
+        let first = end.first_piece_ns.filter(|_| end.timings.is_none() && end.chunks > 1);
+        let own = first.map(|first| end.duration_ns.saturating_sub(first));
         Self {
             total_duration: Some(told.total_ns.unwrap_or(end.duration_ns)),
             load_duration: told.load_ns,
