@@ -31,20 +31,31 @@ pub enum Dialect {
     OpenAiWhole,
     AnthropicStream,
     AnthropicWhole,
+    OllamaStream,
+    OllamaWhole,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::NativeStream,
         Self::NativeWhole,
         Self::OpenAiStream,
         Self::OpenAiWhole,
         Self::AnthropicStream,
         Self::AnthropicWhole,
+        Self::OllamaStream,
+        Self::OllamaWhole,
     ];
 
     pub fn streams(self) -> bool {
-        matches!(self, Self::NativeStream | Self::OpenAiStream | Self::AnthropicStream)
+        matches!(
+            self,
+            Self::NativeStream | Self::OpenAiStream | Self::AnthropicStream | Self::OllamaStream
+        )
+    }
+
+    pub fn is_ollama(self) -> bool {
+        matches!(self, Self::OllamaStream | Self::OllamaWhole)
     }
 
     pub fn is_native(self) -> bool {
@@ -65,6 +76,7 @@ impl Wire {
     /// What an upstream of this kind answers with when a client of this dialect asks.
     pub fn of(provider: Provider, dialect: Dialect) -> Self {
         match (provider, dialect) {
+            (Provider::Ollama, Dialect::OllamaWhole) => Self::Json,
             (Provider::Ollama, _) => Self::Ndjson,
             (_, Dialect::OpenAiWhole) => Self::Json,
             _ => Self::Sse,
@@ -179,6 +191,7 @@ impl Script {
         let frames = match wire {
             Wire::Sse => self.sse(provider == Provider::Vllm),
             Wire::Ndjson => self.ndjson(),
+            Wire::Json if provider == Provider::Ollama => self.ollama_json(),
             Wire::Json => self.json(),
         };
         let with_bytes = |(data, said, finishes, is_last): Made| {
@@ -250,6 +263,22 @@ impl Script {
         }
         lines.push((end.to_string(), Said::default(), true, true));
         lines
+    }
+
+    /// Ollama's answer in one document: what its lines say, in one.
+    fn ollama_json(self) -> Vec<Made> {
+        let said = self.whole();
+        let mut calls = Vec::new();
+        for call in said.calls.split('|').skip(1) {
+            let (name, arguments) = call.split_once(':').unwrap();
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            calls.push(json!({"function": {"name": name, "arguments": arguments}}));
+        }
+        let message = json!({
+            "role": "assistant", "content": said.text, "thinking": said.reasoning, "tool_calls": calls,
+        });
+        let document = json!({"message": message, "done": true, "done_reason": "stop"});
+        vec![(document.to_string(), said, true, true)]
     }
 
     fn json(self) -> Vec<Made> {

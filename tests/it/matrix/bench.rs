@@ -143,6 +143,8 @@ async fn ask(client: &Client, number: usize, trial: &Trial) -> Response {
         Dialect::OpenAiWhole => ("/v1/chat/completions", openai(&prompt, false)),
         Dialect::AnthropicStream => ("/v1/messages", anthropic(&prompt, true)),
         Dialect::AnthropicWhole => ("/v1/messages", anthropic(&prompt, false)),
+        Dialect::OllamaStream => ("/ollama/api/chat", openai(&prompt, true)),
+        Dialect::OllamaWhole => ("/ollama/api/chat", openai(&prompt, false)),
     };
     body["model"] = json!(model);
     client.post(path, &body).await

@@ -4,12 +4,16 @@
 use serde_json::Value;
 use tidegate_protocol::ErrorKind;
 
-use super::answer::{Dialect, Said};
+use super::answer::{Dialect, Provider, Said};
 use super::plan::{Trial, Wait};
+use super::reply::Case;
 use crate::client::Response;
 
 /// A `Retry-After` is cut to this.
 const RETRY_AFTER_CAP: u32 = 3600;
+
+/// In place of a code where the dialect has none.
+const NO_CODE: &str = "no code";
 
 /// How an answer ended, as its dialect says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +46,9 @@ impl Seen {
         if !response.proper_end {
             seen.faults.push("the body did not end as HTTP says it must".to_owned());
         }
-        let is_stream = response.header("content-type") == Some("text/event-stream");
+        let streamed =
+            if dialect.is_ollama() { "application/x-ndjson" } else { "text/event-stream" };
+        let is_stream = response.header("content-type") == Some(streamed);
         if is_stream != (dialect.streams() && response.status == 200) {
             seen.faults.push(format!("an event stream: {is_stream}"));
         }
@@ -54,6 +60,7 @@ impl Seen {
             Dialect::OpenAiWhole => seen.read_openai_whole(&response.json()),
             Dialect::AnthropicStream => seen.read_anthropic_stream(response),
             Dialect::AnthropicWhole => seen.read_anthropic_whole(&response.json()),
+            Dialect::OllamaStream | Dialect::OllamaWhole => seen.read_ollama(response),
         }
         seen
     }
@@ -65,12 +72,14 @@ impl Seen {
     }
 
     fn fail(&mut self, code: &Value) {
-        self.terminals.push(Terminal::Error(code.as_str().unwrap_or("no code").to_owned()));
+        self.terminals.push(Terminal::Error(code.as_str().unwrap_or(NO_CODE).to_owned()));
     }
 
     fn read_refusal(&mut self, dialect: Dialect, body: &Value) {
         self.fault(self.status >= 400, "no 200, and no error either");
-        let (code, message) = if dialect.is_native() {
+        let (code, message) = if dialect.is_ollama() {
+            (&Value::Null, &body["error"])
+        } else if dialect.is_native() {
             (&body["error"], &body["message"])
         } else {
             self.fault(body["error"]["type"].is_string(), "an error without a type");
@@ -162,6 +171,33 @@ impl Seen {
         }
     }
 
+    /// A whole answer is one line.
+    fn read_ollama(&mut self, response: &Response) {
+        for line in response.text().lines() {
+            self.fault(self.terminals.is_empty(), "a line behind the terminal");
+            let data: Value = serde_json::from_str(line).expect("each line is JSON");
+            if let Some(error) = data.get("error") {
+                self.fault(error.is_string(), "an error without a message");
+                self.fail(&Value::Null);
+                continue;
+            }
+            let message = &data["message"];
+            let calls = message["tool_calls"].as_array().into_iter().flatten();
+            let call = |call: &Value| {
+                let function = &call["function"];
+                format!("|{}:{}", text(&function["name"]), function["arguments"])
+            };
+            self.said.add(&Said {
+                text: text(&message["content"]),
+                reasoning: text(&message["thinking"]),
+                calls: calls.map(call).collect(),
+            });
+            if data["done"] == true {
+                self.terminals.push(Terminal::Clean);
+            }
+        }
+    }
+
     fn read_anthropic_whole(&mut self, body: &Value) {
         self.fault(body["stop_reason"].is_string(), "an end without a reason");
         for block in body["content"].as_array().into_iter().flatten() {
@@ -217,6 +253,7 @@ impl Seen {
         check(self.terminals.len() == 1, format!("{} terminals", self.terminals.len()));
         let terminal = match expect.failure {
             None => Terminal::Clean,
+            Some(_) if trial.case.dialect.is_ollama() => Terminal::Error(NO_CODE.to_owned()),
             Some(kind) => Terminal::Error(kind.code().to_owned()),
         };
         check(self.terminals == [terminal], format!("ended as {:?}", self.terminals));
@@ -225,7 +262,12 @@ impl Seen {
         check(self.status == status, format!("status {} where {status} is due", self.status));
         let truth = trial.case.script.whole();
         check(self.said.begins(&truth), format!("{:?} does not begin {truth:?}", self.said));
-        let said = if in_stream { expect.said.clone() } else { Said::default() };
+        let mut said = if in_stream { expect.said.clone() } else { Said::default() };
+        let Case { provider, dialect, .. } = trial.case;
+        if expect.failure.is_some() && dialect.is_ollama() && provider != Provider::Ollama {
+            // Calls come as whole objects, once the answer is whole.
+            said.calls.clear();
+        }
         check(self.said == said, format!("said {:?} where {said:?} is due", self.said));
         let seconds = self.retry_after.as_ref().map(|text| text.parse::<u32>());
         let waits = match (expect.retry_after, seconds) {

@@ -58,7 +58,13 @@ impl Case {
             Dialect::NativeStream | Dialect::AnthropicStream => !frame.said.is_empty(),
             // Relayed, but for the end mark.
             Dialect::OpenAiStream => !frame.is_last,
-            Dialect::NativeWhole | Dialect::OpenAiWhole | Dialect::AnthropicWhole => false,
+            Dialect::OllamaStream if self.provider == Provider::Ollama => !frame.is_last,
+            // Calls wait until the answer is whole.
+            Dialect::OllamaStream => !frame.said.is_empty() && frame.said.calls.is_empty(),
+            Dialect::NativeWhole
+            | Dialect::OpenAiWhole
+            | Dialect::AnthropicWhole
+            | Dialect::OllamaWhole => false,
         }
     }
 }
