@@ -10,4 +10,4 @@ pub mod rate_limit;
 
 pub use caller::Caller;
 pub use keys::KeyRing;
-pub use rate_limit::RateLimit;
+pub use rate_limit::{Allowance, RateLimit};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tidegate_protocol::Failure;
+use tidegate_protocol::{Failure, Request};
 
-use crate::access::{Caller, KeyRing, RateLimit};
+use crate::access::{Allowance, Caller, KeyRing, RateLimit};
 use crate::routing::{Catalog, Route};
 
 /// Proof that a request was admitted, and what it was admitted to.
@@ -31,12 +31,12 @@ impl Admission {
         &self.keys
     }
 
-    /// Takes one request from the caller's allowance. Done before the body is read, so that a
-    /// caller over the limit cannot make the gateway work.
+    /// Takes one request from the caller's allowance, and gives what is left of it. Done before the
+    /// body is read, so that a caller over the limit cannot make the gateway work.
     ///
     /// # Errors
     /// As [`RateLimit::take`].
-    pub fn pace(&self, caller: &Caller) -> Result<(), Failure> {
+    pub fn pace(&self, caller: &Caller) -> Result<Option<Allowance>, Failure> {
         self.rate_limit.take(caller, self.keys.is_on())
     }
 
@@ -46,12 +46,18 @@ impl Admission {
         self.catalog.models().iter().any(|known| known.name == model)
     }
 
+    /// The allowance of a caller that has used it up.
+    #[must_use]
+    pub fn used_up(&self) -> Option<Allowance> {
+        self.rate_limit.used_up()
+    }
+
     /// Admits the caller to the model it asks for.
     ///
     /// # Errors
     /// As [`Catalog::resolve`].
-    pub fn admit(&self, caller: Caller, model: Option<&str>) -> Result<Ticket, Failure> {
-        let route = self.catalog.resolve(model)?;
+    pub fn admit(&self, caller: Caller, request: &Request) -> Result<Ticket, Failure> {
+        let route = self.catalog.resolve(request)?;
         Ok(Ticket { caller, route })
     }
 }

@@ -23,6 +23,8 @@ use super::connections::{Connections, plain, tls};
 use super::launch;
 use super::parts::Parts;
 use crate::config;
+use crate::http::allowance;
+use crate::http::chat::IGNORED_FIELDS;
 use crate::http::error::SHOULD_RETRY;
 use crate::http::host::require_host;
 use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
@@ -194,7 +196,9 @@ fn cors(settings: &config::Cors) -> Condition<Cors> {
         .allowed_methods(["GET", "POST", "DELETE"])
         // SDKs send headers of their own making, and no cookie is ever looked at.
         .allow_any_header()
-        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID, RETRY_AFTER, SHOULD_RETRY])
+        .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, IGNORED_FIELDS])
+        .expose_headers(allowance::OPENAI)
+        .expose_headers(allowance::ANTHROPIC)
         .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
     for origin in &settings.allowed_origins {
         cors = match origin.as_str() {

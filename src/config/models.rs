@@ -49,7 +49,7 @@ impl ProviderKind {
     }
 }
 
-/// What a model is for. The gateway serves chat; others are listed.
+/// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelType {
     Chat,

@@ -7,8 +7,10 @@ use actix_web::HttpResponse;
 use tidegate_protocol::anthropic::{self, PING, StreamEncoder, WholeEncoder};
 use tidegate_protocol::{Encoder, Failure, Outcome, Payload, Request};
 
+use super::allowance::{self, Headers};
 use super::dialect::{AnswerContext, Dialect, only_the_end};
 use super::event_stream::{LiveAnswer, wire_events};
+use crate::access::Allowance;
 use crate::config::Chat;
 
 /// `POST /v1/messages`.
@@ -37,6 +39,10 @@ impl Dialect for Anthropic {
 
     fn error_body(failure: &Failure, _status: u16) -> Vec<u8> {
         anthropic::error_body(failure)
+    }
+
+    fn allowance(allowance: &Allowance) -> Headers {
+        allowance::anthropic(allowance)
     }
 
     fn stream(answer: LiveAnswer) -> HttpResponse {

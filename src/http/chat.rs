@@ -1,4 +1,4 @@
-//! The handler of all chat endpoints, generic over the dialect.
+//! The handler of all endpoints that have a model answer, generic over the dialect.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::event_stream::{LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
 use super::worker::Worker;
+use crate::access::Caller;
 use crate::admission::Admission;
 use crate::config::{Chat, Model, OnDisconnect};
 use crate::provider;
@@ -30,7 +31,7 @@ pub struct ChatLimits {
     pub proxies: TrustedProxies,
 }
 
-/// Answers a chat request, streamed or whole.
+/// Answers a request for a chat, a completion or embeddings, streamed or whole.
 ///
 /// # Errors
 /// Every failure that comes before the first byte of the answer, with the status it deserves.
@@ -44,13 +45,13 @@ pub async fn chat<D: Dialect>(
     let Arrival { id, at, note } = arrival(&http)?;
     let caller = identify(&http, admission.keys(), &limits.proxies)?;
     note.caller(&caller);
-    admission.pace(&caller)?;
+    pace::<D>(&admission, &caller, &note)?;
     let wish = disconnect_wish(http.headers())?;
     let body = read_body::<D>(&http, &mut payload, limits.body).await?;
     let mut request = D::decode(&body, &limits.chat)?;
     drop(body);
     request.model = request.model.map(|name| known_name::<D>(name, &admission));
-    let ticket = admission.admit(caller, request.model.as_deref())?;
+    let ticket = admission.admit(caller, &request)?;
     note.model(&ticket.route.model.name);
     let ignored = provider::ignored(ticket.route.model.provider, &request)?;
     if let Some(body) = at_once::<D>(&request, &ticket.route.model) {
@@ -86,6 +87,21 @@ fn at_once<D: Dialect>(request: &Request, model: &Model) -> Option<Vec<u8>> {
         return None;
     }
     D::at_once(request, &model.name)
+}
+
+/// Takes one request from the caller's allowance, and has the response tell what is left of it.
+///
+/// # Errors
+/// As [`Admission::pace`].
+pub fn pace<D: Dialect>(
+    admission: &Admission,
+    caller: &Caller,
+    note: &AccessNote,
+) -> Result<(), Failure> {
+    let paced = admission.pace(caller);
+    let left = paced.as_ref().map_or_else(|_| admission.used_up(), |left| *left);
+    note.allowance(left.as_ref().map(D::allowance).unwrap_or_default());
+    paced.map(|_| ())
 }
 
 /// The fields of the client's body that the upstream was not told.

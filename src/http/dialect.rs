@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use tidegate_protocol::{Encoder, End, Failure, Outcome, Payload, Request, StreamId};
 
+use super::allowance::Headers;
 use super::event_stream::LiveAnswer;
+use crate::access::Allowance;
 use crate::config::Chat;
 
 /// What an encoder must know of the answer it writes.
@@ -51,6 +53,11 @@ pub trait Dialect: 'static {
 
     /// The body of an error response.
     fn error_body(failure: &Failure, status: u16) -> Vec<u8>;
+
+    /// How much the caller may still ask, as headers. Dialects without a word for it say nothing.
+    fn allowance(_allowance: &Allowance) -> Headers {
+        Headers::new()
+    }
 
     /// Turns a live answer into a streamed response.
     fn stream(answer: LiveAnswer) -> HttpResponse;

@@ -9,6 +9,7 @@
 //! - [`event_stream`]: a live answer as a response body.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
+//! - [`allowance`]: how much a caller may still ask, as headers.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
 //! - [`ahead`]: how far a client may send ahead of its answer.
 //! - `disconnect`: what a request wants if its client leaves.
@@ -18,6 +19,7 @@
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
 
 pub mod ahead;
+pub mod allowance;
 pub mod anthropic;
 mod anthropic_count;
 pub mod body;

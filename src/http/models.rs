@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::Data;
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tidegate_protocol::openai as wire;
@@ -102,5 +102,23 @@ pub async fn list_openai(
     let names: Vec<_> =
         catalog.map(|model| (model.name.clone(), model.provider.as_str().to_owned())).collect();
     let body = wire::models_body(&names, models.started);
+    Ok(HttpResponse::Ok().content_type("application/json").body(body))
+}
+
+/// `GET /v1/models/{model}`
+///
+/// # Errors
+/// [`ErrorKind::Unauthorized`](tidegate_protocol::ErrorKind::Unauthorized), or
+/// [`ErrorKind::ModelNotFound`](tidegate_protocol::ErrorKind::ModelNotFound).
+pub async fn show_openai(
+    http: HttpRequest,
+    name: Path<String>,
+    admission: Data<Admission>,
+    limits: Data<ChatLimits>,
+    models: Data<Models>,
+) -> Result<HttpResponse, ApiError<OpenAi>> {
+    identify(&http, admission.keys(), &limits.proxies)?;
+    let model = models.catalog.find(&name)?;
+    let body = wire::model_body(&model.name, model.provider.as_str(), models.started);
     Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::allowance::Headers;
 use tidegate_protocol::{ErrorKind, StreamId};
 
 use crate::access::Caller;
@@ -32,6 +33,8 @@ pub struct Noted {
     pub outcome: Option<&'static str>,
     pub failure: Option<ErrorKind>,
     pub tokens: Option<u64>,
+    /// How much the caller may still ask; told with every response to it.
+    pub allowance: Headers,
 }
 
 impl AccessNote {
@@ -39,6 +42,10 @@ impl AccessNote {
         let mut noted = self.0.borrow_mut();
         noted.owner = Some(Arc::clone(&caller.owner));
         noted.client = caller.address;
+    }
+
+    pub fn allowance(&self, headers: Headers) {
+        self.0.borrow_mut().allowance = headers;
     }
 
     pub fn model(&self, model: &str) {

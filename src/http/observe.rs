@@ -65,6 +65,11 @@ pub async fn observe(
     if let Some(value) = client_id.clone() {
         headers.insert(CLIENT_REQUEST_ID, value);
     }
+    note.read(|noted| {
+        for (name, value) in &noted.allowance {
+            headers.insert(name.clone(), value.clone());
+        }
+    });
     let failure = response.response().extensions().get::<ErrorKind>().copied();
     let record = Record {
         id,

@@ -10,17 +10,19 @@ use super::chat::chat;
 use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
 use super::ollama::OllamaChat;
-use super::openai::OpenAi;
+use super::openai::{Completions, Embeddings, OpenAi};
 use super::{models, ollama_routes, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 21] = [
+pub const ROUTES: [(&str, &str); 24] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("delete", "/api/chat/{id}"),
     ("get", "/api/models"),
     ("post", "/v1/chat/completions"),
+    ("post", "/v1/completions"),
+    ("post", "/v1/embeddings"),
     ("post", "/v1/messages"),
     ("post", "/v1/messages/count_tokens"),
     ("post", "/ollama/api/chat"),
@@ -33,6 +35,7 @@ pub const ROUTES: [(&str, &str); 21] = [
     ("get", "/ollama/api/version"),
     ("get", "/ollama/"),
     ("get", "/v1/models"),
+    ("get", "/v1/models/{model}"),
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/metrics"),
@@ -56,6 +59,16 @@ pub fn configure(app: &mut ServiceConfig) {
             .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
     )
     .service(
+        web::resource("/v1/completions")
+            .route(web::post().to(chat::<OpenAi<Completions>>))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(
+        web::resource("/v1/embeddings")
+            .route(web::post().to(chat::<OpenAi<Embeddings>>))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(
         web::resource("/v1/messages")
             .route(web::post().to(chat::<Anthropic>))
             .default_service(web::to(|| async { method_not_allowed::<Anthropic>("POST") })),
@@ -76,6 +89,12 @@ pub fn configure(app: &mut ServiceConfig) {
     .service(get_only::<Native>("/health").route(web::get().to(status::health)))
     .service(get_only::<Native>("/ready").route(web::get().to(status::ready)))
     .service(get_only::<Native>("/openapi.json").route(web::get().to(openapi)))
+    // Names with a slash too; the first pattern is the one that metrics name.
+    .service(
+        web::resource(["/v1/models/{model}", "/v1/models/{model:.+}"])
+            .route(web::get().to(models::show_openai))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("GET") })),
+    )
     .service(
         web::resource("/api/chat/{id}")
             .route(web::delete().to(streams::cancel))

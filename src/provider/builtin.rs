@@ -12,7 +12,8 @@ use std::time::Duration;
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::{self, StreamExt};
 use tidegate_protocol::{
-    Batch, Chat, ErrorKind, Event, Failure, FinishReason, Message, Request, Role, Task, Usage,
+    Batch, Chat, Completion, ErrorKind, Event, Failure, FinishReason, Message, Request, Role, Task,
+    Usage,
 };
 
 use super::{Answer, Call, Provider, Refused};
@@ -125,7 +126,7 @@ fn no_vectors() -> Failure {
 pub fn ignored(request: &Request) -> Result<Vec<String>, Failure> {
     let chat = match &request.task {
         Task::Embedding(_) => return Err(no_vectors()),
-        Task::Completion(_) => return Ok(request.losses.ignored().to_vec()),
+        Task::Completion(completion) => return ignored_of(completion, request),
         Task::Chat(chat) => chat,
     };
     let refused = request.losses.refused().iter().map(|fault| fault.field.as_str());
@@ -137,6 +138,17 @@ pub fn ignored(request: &Request) -> Result<Vec<String>, Failure> {
     let unheard = unheard.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
     let names = request.losses.ignored().iter().map(String::as_str);
     Ok(names.chain(refused).chain(unheard).map(str::to_owned).collect())
+}
+
+/// A prompt that is no text, several of them, and what else has no place in a text of its own is
+/// refused.
+fn ignored_of(completion: &Completion, request: &Request) -> Result<Vec<String>, Failure> {
+    let refused = request.losses.refused();
+    if !refused.is_empty() {
+        return Err(Failure::invalid(refused.to_vec()));
+    }
+    let suffix = completion.suffix.as_ref().map(|_| "suffix".to_owned());
+    Ok(request.losses.ignored().iter().cloned().chain(suffix).collect())
 }
 
 /// The N of `count to N`.

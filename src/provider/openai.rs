@@ -95,7 +95,9 @@ fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) ->
         let name = &target.upstream_model;
         let choices = request.original.as_ref().map_or(1, Original::choices);
         let decoder = openai::RelayDecoder::new(max, request.include_usage, name);
-        Box::new(decoder.with_choices(choices))
+        let decoder = decoder.with_choices(choices);
+        let is_completion = form == Form::OpenAiCompletion;
+        Box::new(if is_completion { decoder.of_completion() } else { decoder })
     } else {
         Box::new(openai::EventDecoder::new(max))
     }

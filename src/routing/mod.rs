@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_protocol::{ErrorKind, Failure};
+use tidegate_protocol::{ErrorKind, Failure, FieldFault, Request, Task};
 
 use crate::config::{Model, ModelType};
 
@@ -38,34 +38,80 @@ impl Catalog {
         self.models.get(self.active)
     }
 
-    /// Finds the chat model a request asks for.
+    /// Finds the model a request asks for. Where it names none, the active one serves chats and
+    /// completions; embeddings are served by the one model for them, if there is just one: vectors
+    /// of two models cannot be compared.
     ///
     /// # Errors
     /// [`ErrorKind::ModelNotFound`], listing the models there are; [`ErrorKind::InvalidRequest`]
-    /// when the model is of another type.
-    pub fn resolve(&self, name: Option<&str>) -> Result<Route, Failure> {
-        let index = match name {
-            None => Some(self.active),
-            Some(name) => self.models.iter().position(|model| model.name == name),
+    /// when the model is of another type, or must be named.
+    pub fn resolve(&self, request: &Request) -> Result<Route, Failure> {
+        let types = serving(&request.task);
+        let index = match request.model.as_deref() {
+            Some(name) => self.position(name)?,
+            None if matches!(request.task, Task::Embedding(_)) => self.only(types)?,
+            None => self.active,
         };
-        let Some((index, model)) = index.and_then(|index| Some((index, self.models.get(index)?)))
-        else {
-            let known: Vec<_> = self.models.iter().map(|model| model.name.as_str()).collect();
-            return Err(Failure::new(
-                ErrorKind::ModelNotFound,
-                format!("no such model here; there is: {}", known.join(", ")),
-            ));
-        };
-        if model.model_type != ModelType::Chat {
-            return Err(Failure::new(
-                ErrorKind::InvalidRequest,
-                format!(
-                    "`{}` is a model of type {}, not chat",
-                    model.name,
-                    model.model_type.as_str()
-                ),
-            ));
+        let model = self.models.get(index).ok_or_else(|| self.unknown())?;
+        if types.contains(&model.model_type) {
+            return Ok(Route { index, model: Arc::clone(model) });
         }
-        Ok(Route { index, model: Arc::clone(model) })
+        let (name, found) = (&model.name, model.model_type.as_str());
+        Err(wrong(format!("`{name}` is a model of type {found}; {}", self.offered(types))))
     }
+
+    /// The model of that name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ModelNotFound`], listing the models there are.
+    pub fn find(&self, name: &str) -> Result<&Arc<Model>, Failure> {
+        self.models.get(self.position(name)?).ok_or_else(|| self.unknown())
+    }
+
+    fn position(&self, name: &str) -> Result<usize, Failure> {
+        let index = self.models.iter().position(|model| model.name == name);
+        index.ok_or_else(|| self.unknown())
+    }
+
+    /// The one model of these types.
+    fn only(&self, types: &[ModelType]) -> Result<usize, Failure> {
+        let mut of_type = self.models.iter().enumerate().filter(|(_, model)| is_of(model, types));
+        match (of_type.next(), of_type.next()) {
+            (Some((index, _)), None) => Ok(index),
+            _ => Err(wrong(format!("must be named; {}", self.offered(types)))),
+        }
+    }
+
+    fn unknown(&self) -> Failure {
+        let known: Vec<_> = self.models.iter().map(|model| model.name.as_str()).collect();
+        let message = format!("no such model here; there is: {}", known.join(", "));
+        Failure::new(ErrorKind::ModelNotFound, message)
+    }
+
+    /// What would be right.
+    fn offered(&self, types: &[ModelType]) -> String {
+        let words: Vec<_> = types.iter().map(|known| known.as_str()).collect();
+        let fitting = self.models.iter().filter(|model| is_of(model, types));
+        let names: Vec<_> = fitting.map(|model| model.name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        format!("of type {} there is: {names}", words.join(" or "))
+    }
+}
+
+fn is_of(model: &Model, types: &[ModelType]) -> bool {
+    types.contains(&model.model_type)
+}
+
+/// The types of models that can do it.
+fn serving(task: &Task) -> &'static [ModelType] {
+    match task {
+        Task::Chat(_) => &[ModelType::Chat],
+        // A model that can chat can continue a text.
+        Task::Completion(_) => &[ModelType::Completion, ModelType::Chat],
+        Task::Embedding(_) => &[ModelType::Embedding],
+    }
+}
+
+fn wrong(message: String) -> Failure {
+    Failure::invalid(vec![FieldFault { field: "model".to_owned(), message }])
 }

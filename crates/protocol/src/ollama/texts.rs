@@ -26,7 +26,8 @@ struct Generate<'a> {
 pub(super) fn generate(completion: &Completion, model: &str, losses: &mut Losses) -> Vec<u8> {
     let Completion { prompt, suffix, sampling } = completion;
     let suffix = suffix.as_deref().filter(|suffix| !suffix.is_empty());
-    if prompt.is_empty() {
+    let is_refused = losses.refused().iter().any(|fault| fault.field == "prompt");
+    if prompt.is_empty() && !is_refused {
         // Ollama would load the model and say nothing.
         losses.refuse("prompt", "must not be empty for this model's upstream");
     }

@@ -40,7 +40,7 @@ pub use embeddings::decode_embedding;
 pub use encode::encode_request;
 pub use errors::{decode_error, error_body};
 pub use events::EventDecoder;
-pub use models::{decode_models, models_body};
+pub use models::{decode_models, model_body, models_body};
 pub use relay::RelayDecoder;
 pub use relay_encoder::RelayEncoder;
 pub use request::decode_request;

@@ -29,6 +29,13 @@ pub fn models_body(names: &[(String, String)], created: u64) -> Vec<u8> {
     serde_json::to_vec(&List { object: "list", data }).unwrap_or_default()
 }
 
+/// The body of `GET /v1/models/{model}`.
+#[must_use]
+pub fn model_body(id: &str, owned_by: &str, created: u64) -> Vec<u8> {
+    // Strings and numbers only: there is nothing that could fail.
+    serde_json::to_vec(&Model { id, object: "model", created, owned_by }).unwrap_or_default()
+}
+
 #[derive(Deserialize)]
 struct UpstreamList {
     data: Vec<UpstreamModel>,

@@ -51,7 +51,7 @@ fn openais_dialect_tells_text_beside_calls_and_an_answer_without_words() {
         (&asked["content"], &asked["tool_calls"][0]["id"]),
         (&json!("Asking."), &json!("a"))
     );
-    assert_eq!(message(&[]), json!({"role": "assistant", "content": ""}));
+    assert_eq!(message(&[]), json!({"role": "assistant", "content": "", "refusal": null}));
 }
 
 #[test]
