@@ -28,9 +28,8 @@ impl VectorEncoder {
     }
 
     fn list(&self, usage: Option<Usage>) -> Vec<u8> {
-        let written = |vector| match self.base64 {
-            true => Numbers::Base64(base64_of(vector)),
-            false => Numbers::Floats(vector),
+        let written = |vector| {
+            if self.base64 { Numbers::Base64(base64_of(vector)) } else { Numbers::Floats(vector) }
         };
         let data = self.vectors.iter().zip(0..).map(|(vector, index)| Entry {
             object: "embedding",
@@ -108,7 +107,6 @@ enum Numbers<'a> {
 
 /// Nothing is generated.
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the wire's own names")]
 struct WireUsage {
     prompt_tokens: u64,
     total_tokens: u64,
