@@ -7,7 +7,7 @@
 //!   share. [`original`], [`fit`]: what it cannot say, and what becomes of that.
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
-//! - [`openai`], [`anthropic`], [`ollama`], [`native`]: one wire format each.
+//! - [`openai`], [`responses`], [`anthropic`], [`ollama`], [`native`]: one wire format each.
 //! - `strict`, `fields`, `lookalikes`, `collect`, `runs`: what dialects share: refusing JSON that is
 //!   understood in two ways, checking a request's fields, putting the pieces of an answer together,
 //!   and passing frames on without copying them.
@@ -29,6 +29,7 @@ pub mod openai;
 pub mod original;
 pub mod outcome;
 pub mod request;
+pub mod responses;
 mod runs;
 pub mod sse;
 mod strict;

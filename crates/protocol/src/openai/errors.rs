@@ -16,26 +16,32 @@ struct ErrorBody<'a> {
 }
 
 #[derive(Serialize)]
-struct ErrorObject<'a> {
+pub(crate) struct ErrorObject<'a> {
     message: String,
     r#type: &'static str,
     param: Option<&'a str>,
     code: &'static str,
 }
 
+impl<'a> ErrorObject<'a> {
+    pub fn new(failure: &'a Failure, status: u16) -> Self {
+        let param = match failure.details.as_slice() {
+            [one] => Some(one.field.as_str()),
+            _ => None,
+        };
+        Self {
+            message: message_with_details(failure),
+            r#type: error_type(failure.kind, status),
+            param,
+            code: failure.kind.code(),
+        }
+    }
+}
+
 /// A failure as the body of a response with `status`, and of the error frame of a stream.
 #[must_use]
 pub fn error_body(failure: &Failure, status: u16) -> Vec<u8> {
-    let param = match failure.details.as_slice() {
-        [one] => Some(one.field.as_str()),
-        _ => None,
-    };
-    let error = ErrorObject {
-        message: message_with_details(failure),
-        r#type: error_type(failure.kind, status),
-        param,
-        code: failure.kind.code(),
-    };
+    let error = ErrorObject::new(failure, status);
     // Strings only: there is nothing that could fail.
     serde_json::to_vec(&ErrorBody { error }).unwrap_or_default()
 }
