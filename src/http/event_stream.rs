@@ -25,7 +25,8 @@ pub enum Live {
     Idle,
 }
 
-type LastWords = fn(Outcome, &Failure) -> Vec<Payload>;
+/// Says the terminal in place of an actor that died before it could.
+pub type LastWords = fn(Outcome, &Failure) -> Vec<Payload>;
 
 /// A stream's frames as they come, and signs of life in between. Whoever drops it before the end
 /// cancels the stream.

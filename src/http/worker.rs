@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Addr, Recipient};
-use tidegate_protocol::{ErrorKind, Failure, Request, StreamId};
+use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
 
-use super::dialect::{AnswerContext, Dialect};
+use super::dialect::AnswerContext;
 use crate::admission::Ticket;
 use crate::backend::{CountTokens, Generate};
-use crate::config::Disconnect;
+use crate::config::{Disconnect, Model};
 use crate::provider::{self, Provider};
 use crate::registry::{Open, Registry};
 use crate::routing::Route;
@@ -25,6 +25,17 @@ pub struct ModelHandle {
     pub provider: Rc<dyn Provider>,
     /// One reference for a stream to take, instead of a dozen that all workers share.
     pub metrics: Arc<ModelMetrics>,
+}
+
+/// A stream to be opened, as its handler knows it.
+pub(super) struct Opening {
+    pub id: StreamId,
+    pub arrived: Instant,
+    /// As the stream list and logs spell it.
+    pub dialect: &'static str,
+    /// Writes the answer.
+    pub encoder: Box<dyn Encoder>,
+    pub disconnect: Disconnect,
 }
 
 /// Everything of one stream lives on one worker; these are the ways into it.
@@ -60,23 +71,21 @@ impl Worker {
     ///
     /// # Errors
     /// The cap is reached, or the gateway drains.
-    pub async fn open<D: Dialect>(
+    pub(super) async fn open(
         &self,
-        id: StreamId,
-        arrived: Instant,
+        opening: Opening,
         ticket: Ticket,
         request: Request,
-        disconnect: Disconnect,
     ) -> Result<Subscription, Failure> {
+        let Opening { id, arrived, dialect, encoder, disconnect } = opening;
         let model = &ticket.route.model;
         let handle = self.model(&ticket.route)?;
-        let encoder = D::encoder(&request, &answer_context(id, &ticket, &request));
         let spec = StreamSpec {
             meta: StreamMeta {
                 id,
                 model: model.name.clone(),
                 provider: model.provider.as_str(),
-                dialect: D::NAME,
+                dialect,
                 owner: ticket.caller.owner,
                 client: ticket.caller.address,
                 arrived,
@@ -95,9 +104,12 @@ impl Worker {
 }
 
 /// What the encoder of this answer must know.
-fn answer_context<'a>(id: StreamId, ticket: &'a Ticket, request: &Request) -> AnswerContext<'a> {
+pub(super) fn answer_context<'a>(
+    id: StreamId,
+    model: &'a Model,
+    request: &Request,
+) -> AnswerContext<'a> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let model = &ticket.route.model;
     AnswerContext {
         id,
         model: &model.name,
