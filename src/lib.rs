@@ -22,5 +22,6 @@ pub mod http;
 pub mod provider;
 pub mod registry;
 pub mod routing;
+pub mod store;
 pub mod stream;
 pub mod telemetry;

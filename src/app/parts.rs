@@ -15,6 +15,7 @@ use crate::http::models::Models;
 use crate::http::status::Draining;
 use crate::registry::Directory;
 use crate::routing::Catalog;
+use crate::store::Store;
 use crate::stream::Cap;
 use crate::telemetry::{Metrics, ModelMetrics};
 
@@ -38,6 +39,7 @@ pub struct Parts {
     pub limits: Arc<ChatLimits>,
     pub listed: Arc<Models>,
     pub draining: Draining,
+    pub store: Arc<Store>,
 }
 
 impl Parts {
@@ -66,6 +68,7 @@ impl Parts {
             limits: Arc::new(chat_limits(&config)),
             listed: Arc::new(listed),
             draining: Draining::default(),
+            store: Store::new(&config.responses, metrics.store.clone()),
             models: parts,
             config,
             metrics,

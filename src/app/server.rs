@@ -142,6 +142,7 @@ fn app(
         .app_data(Data::from(Arc::clone(&parts.admission)))
         .app_data(Data::from(Arc::clone(&parts.limits)))
         .app_data(Data::from(Arc::clone(&parts.listed)))
+        .app_data(Data::from(Arc::clone(&parts.store)))
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
         .app_data(Data::new(parts.draining.clone()))

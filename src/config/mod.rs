@@ -7,7 +7,7 @@
 //!
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
-//!   [`rate_limits`], [`discovery`]: the sections.
+//!   [`rate_limits`], [`responses`], [`discovery`]: the sections.
 //! - `retries`, `disconnect`: a model's policies.
 //! - `model_list`, `credentials`: how the file and the environment make up the models.
 //! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
@@ -33,6 +33,7 @@ mod nesting;
 pub mod rate_limits;
 mod raw;
 pub mod report;
+pub mod responses;
 mod retries;
 pub mod secret;
 mod section;
@@ -56,6 +57,7 @@ pub use metrics::Metrics;
 pub use models::{Model, ModelType, ProviderKind, Timeouts};
 pub use rate_limits::RateLimits;
 pub use report::Effective;
+pub use responses::Responses;
 pub use retries::Retries;
 pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
@@ -86,6 +88,7 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub rate_limits: RateLimits,
+    pub responses: Responses,
 }
 
 /// A configuration without faults.
@@ -156,6 +159,7 @@ impl Config {
             log: root.section("log", Log::read),
             auth: root.section("auth", Auth::read),
             rate_limits: root.section("rate_limits", RateLimits::read),
+            responses: root.section("responses", Responses::read),
             server,
         }
     }

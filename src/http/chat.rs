@@ -90,6 +90,11 @@ pub(super) async fn receive<D: Dialect>(
 }
 
 impl Arrived {
+    /// The id of the stream that will answer.
+    pub fn id(&self) -> StreamId {
+        self.arrival.id
+    }
+
     /// Answers, once the request is understood; `encoder` makes what writes the answer.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //!   streamed.
 //! - `anthropic_count`: the tokens of a prompt, by its upstream's word.
 //! - [`ollama`], [`ollama_routes`], `ollama_models`: the same for Ollama's API, and its lists.
+//! - [`responses`]: OpenAI's Responses, which may be asked for again.
 //! - [`event_stream`]: a live answer as a response body.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
@@ -38,6 +39,7 @@ pub mod ollama;
 mod ollama_models;
 pub mod ollama_routes;
 pub mod openai;
+pub mod responses;
 pub mod routes;
 pub mod status;
 pub mod streams;

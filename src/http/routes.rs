@@ -11,11 +11,11 @@ use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
 use super::ollama::OllamaChat;
 use super::openai::{Completions, Embeddings, OpenAi};
-use super::{models, ollama_routes, status, streams};
+use super::{models, ollama_routes, responses, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 24] = [
+pub const ROUTES: [(&str, &str); 29] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("delete", "/api/chat/{id}"),
@@ -34,6 +34,11 @@ pub const ROUTES: [(&str, &str); 24] = [
     ("get", "/ollama/api/ps"),
     ("get", "/ollama/api/version"),
     ("get", "/ollama/"),
+    ("post", "/v1/responses"),
+    ("get", "/v1/responses/{id}"),
+    ("delete", "/v1/responses/{id}"),
+    ("post", "/v1/responses/{id}/cancel"),
+    ("get", "/v1/responses/{id}/input_items"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model}"),
     ("get", "/health"),
@@ -80,6 +85,11 @@ pub fn configure(app: &mut ServiceConfig) {
             .default_service(web::to(|| async { method_not_allowed::<Anthropic>("POST") })),
     )
     .service(
+        web::resource("/v1/responses")
+            .route(web::post().to(responses::create))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(
         web::resource("/api/chat/streams")
             .route(web::get().to(streams::list))
             .default_service(web::to(|| async { method_not_allowed::<Native>("GET") })),
@@ -100,7 +110,26 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::delete().to(streams::cancel))
             .default_service(web::to(|| async { method_not_allowed::<Native>("DELETE") })),
     )
+    .configure(kept_responses)
     .default_service(web::to(not_found));
+}
+
+fn kept_responses(app: &mut ServiceConfig) {
+    app.service(
+        web::resource("/v1/responses/{id}")
+            .route(web::get().to(responses::kept::retrieve))
+            .route(web::delete().to(responses::kept::delete))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("GET, DELETE") })),
+    )
+    .service(
+        web::resource("/v1/responses/{id}/cancel")
+            .route(web::post().to(responses::kept::cancel))
+            .default_service(web::to(|| async { method_not_allowed::<OpenAi>("POST") })),
+    )
+    .service(
+        get_only::<OpenAi>("/v1/responses/{id}/input_items")
+            .route(web::get().to(responses::kept::input_items)),
+    );
 }
 
 /// The metrics, on the main listener or on their own.

@@ -12,6 +12,7 @@ use tidegate_protocol::ErrorKind;
 use super::declare::Declare;
 use super::ledger::Ledger;
 use super::model::{ModelFamilies, ModelMetrics};
+use super::store::StoreMetrics;
 
 /// HTTP durations: from the gateway's own share, below 10 ms, to a long answer.
 const HTTP_BUCKETS: &[f64] =
@@ -43,6 +44,7 @@ pub struct Metrics {
     pub stream_limit: IntGauge,
     pub draining: IntGauge,
     pub buffered_bytes: IntGauge,
+    pub store: StoreMetrics,
     rejected: IntCounterVec,
     models: ModelFamilies,
 }
@@ -79,6 +81,7 @@ impl Metrics {
                 "Requests refused by the gateway itself, by reason.",
                 &["reason"],
             )?,
+            store: StoreMetrics::declare(&declare)?,
             models: ModelFamilies::declare(&declare)?,
             registry: declare.registry(),
         };

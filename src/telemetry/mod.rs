@@ -2,6 +2,7 @@
 //!
 //! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has.
 //! - `ledger`: all streams, counted so that every scrape adds up.
+//! - `store`: what is kept of responses.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
 //! - [`clock`]: the wall clock, for moments that are shown.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
@@ -14,8 +15,10 @@ pub mod metrics;
 mod model;
 pub mod panics;
 pub mod recorder;
+mod store;
 
 pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;
+pub use store::{Evicted, StoreMetrics};

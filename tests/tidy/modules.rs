@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::source::{Word, code, is_word, members, without_tests, words};
 
 /// The modules, lowest layer first. A module imports lower layers only.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["config", "telemetry", "provider"],
     &["access", "routing"],
+    &["store"],
     &["admission", "backend"],
     &["stream"],
     &["registry"],

@@ -27,7 +27,7 @@ pub struct Echo {
     reasoning: Or<NoReasoning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     safety_identifier: Option<Box<RawValue>>,
-    pub(super) store: bool,
+    store: bool,
     temperature: Option<Box<RawValue>>,
     text: Or<PlainText>,
     tool_choice: Or<&'static str>,
@@ -65,6 +65,12 @@ struct TextFormat {
 }
 
 impl Echo {
+    /// Whether the response is to be kept.
+    #[must_use]
+    pub fn store(&self) -> bool {
+        self.store
+    }
+
     /// Of fields that are checked elsewhere; the metadata are checked here.
     pub(super) fn of(fields: &Object, faults: &mut Faults) -> Self {
         let given = |name: &str| fields.get(name).map(ToOwned::to_owned);

@@ -39,6 +39,12 @@ impl Standing {
         }
     }
 
+    /// Whether the upstream said that this is the end.
+    #[must_use]
+    pub fn has_ended_well(self) -> bool {
+        matches!(self, Self::Completed | Self::Incomplete)
+    }
+
     fn event(self) -> &'static str {
         match self {
             Self::Completed => "response.completed",
@@ -163,7 +169,7 @@ impl ResponseEncoder {
 
     /// For the store, if the client wants the response kept.
     fn kept_output(&self) -> Vec<Item> {
-        let items = self.output.items().filter(|_| self.echo.store);
+        let items = self.output.items().filter(|_| self.echo.store());
         items.filter_map(|(id, item)| Item::new(id, &item)).collect()
     }
 }

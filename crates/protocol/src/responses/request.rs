@@ -25,14 +25,6 @@ pub struct Asked {
     pub items: Vec<Item>,
 }
 
-impl Asked {
-    /// Whether the response is to be kept.
-    #[must_use]
-    pub fn store(&self) -> bool {
-        self.echo.store
-    }
-}
-
 /// Reads and checks a body. `id` names the stream that will answer it, and from it what has no
 /// name yet; `earlier` gives the conversation up to and with a response, or says why it cannot.
 ///
