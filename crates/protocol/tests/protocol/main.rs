@@ -22,6 +22,7 @@ mod ollama_client;
 mod properties;
 mod relay;
 mod requests;
+mod responses;
 mod splits;
 mod sse;
 mod strict;
