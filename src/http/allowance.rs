@@ -1,10 +1,11 @@
 //! How much a caller may still ask, in the headers that SDKs read.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use crate::access::Allowance;
+use crate::telemetry::clock::unix_nanos;
 
 /// Headers of a response.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -32,7 +33,7 @@ pub fn openai(allowance: &Allowance) -> Headers {
 /// As Anthropic tells it: the reset as a point in time (RFC 3339).
 #[must_use]
 pub fn anthropic(allowance: &Allowance) -> Headers {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Duration::from_nanos(unix_nanos());
     let reset = whole_seconds(now.saturating_add(allowance.full_in));
     headers(ANTHROPIC, allowance, &point_in_time(reset))
 }

@@ -46,4 +46,5 @@ mod sigterm;
 mod status;
 mod storm;
 mod supervision;
+mod texts;
 mod tls;

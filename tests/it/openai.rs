@@ -190,7 +190,7 @@ async fn models_and_errors_have_openais_shape() {
     let unknown = gateway.client.post("/v1/chat/completions", &body).await;
     assert_eq!(unknown.status, 404);
     let error = unknown.json()["error"].clone();
-    assert_eq!(error["code"], "MODEL_NOT_FOUND");
+    assert_eq!(error["code"], "model_not_found");
     assert!(error["message"].as_str().unwrap().contains("test"), "lists what there is: {error}");
     assert!(error["type"].is_string());
     let nowhere = gateway.client.get("/v1/nowhere").await;

@@ -137,6 +137,8 @@ pub struct Failure {
     pub message: String,
     /// Every faulty field of an invalid request.
     pub details: Vec<FieldFault>,
+    /// What the upstream called it, where that is a word that OpenAI's clients look for.
+    pub upstream_code: Option<&'static str>,
     /// When another try makes sense.
     pub retry_after_seconds: Option<u32>,
     /// The message is an upstream's own, cut short; some quote the request they refuse.
@@ -147,7 +149,14 @@ impl Failure {
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, message, details: Vec::new(), retry_after_seconds: None, quoted: false }
+        Self {
+            kind,
+            message,
+            details: Vec::new(),
+            upstream_code: None,
+            retry_after_seconds: None,
+            quoted: false,
+        }
     }
 
     /// A failure in an upstream's own words, or in ours if it had none.

@@ -33,7 +33,7 @@ impl<'a> ErrorObject<'a> {
             message: message_with_details(failure),
             r#type: error_type(failure.kind, status),
             param,
-            code: failure.kind.code(),
+            code: failure.upstream_code.unwrap_or_else(|| code(failure.kind)),
         }
     }
 }
@@ -56,9 +56,18 @@ pub(crate) fn message_with_details(failure: &Failure) -> String {
     format!("{}: {}", failure.message, faults.join("; "))
 }
 
+/// OpenAI's own word, where it has one that clients look for.
+fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ModelNotFound => "model_not_found",
+        ErrorKind::Unauthorized => "invalid_api_key",
+        ErrorKind::RateLimited => "rate_limit_exceeded",
+        kind => kind.code(),
+    }
+}
+
 fn error_type(kind: ErrorKind, status: u16) -> &'static str {
     match kind {
-        ErrorKind::Unauthorized => "authentication_error",
         ErrorKind::RateLimited
         | ErrorKind::Capacity
         | ErrorKind::QueueFull
@@ -92,6 +101,34 @@ struct UpstreamErrorObject<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    r#type: Option<&'a RawValue>,
+}
+
+const TOO_LONG: &str = "context_length_exceeded";
+
+/// What upstreams call a failure, and the word that clients look for. The second is llama.cpp's.
+const KNOWN_CODES: [(&str, &str); 3] = [
+    (r#""context_length_exceeded""#, TOO_LONG),
+    (r#""exceed_context_size_error""#, TOO_LONG),
+    (r#""insufficient_quota""#, "insufficient_quota"),
+];
+
+/// How vLLM and Ollama, which have no word for it, begin to say that a prompt is too long.
+const TOO_LONG_SAID: [&str; 3] =
+    ["maximum context length is", "exceeds the context length", "exceeds maximum context length"];
+
+/// What the upstream calls a failure: by its code, its type, or its message.
+fn upstream_code(error: Option<&RawValue>, message: &str) -> Option<&'static str> {
+    let object: Option<UpstreamErrorObject<'_>> =
+        error.and_then(|error| serde_json::from_str(error.get()).ok());
+    let words = object.into_iter().flat_map(|object| [object.code, object.r#type]).flatten();
+    let mut known = words.filter_map(|word| {
+        let known = KNOWN_CODES.iter().find(|(theirs, _)| *theirs == word.get());
+        known.map(|(_, ours)| *ours)
+    });
+    let is_said = || TOO_LONG_SAID.iter().any(|said| message.contains(said));
+    known.next().or_else(|| is_said().then_some(TOO_LONG))
 }
 
 /// An upstream's error response as a failure: its kind by the status, its message as the upstream
@@ -99,14 +136,22 @@ struct UpstreamErrorObject<'a> {
 #[must_use]
 pub fn decode_error(status: u16, body: &[u8]) -> Failure {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    Failure::quoting(kind_of(status), message_in(text), &format!("the upstream answered {status}"))
+    let error = serde_json::from_str::<UpstreamError<'_>>(text).ok().and_then(|body| body.error);
+    let unworded = format!("the upstream answered {status}");
+    let failure = Failure::quoting(kind_of(status), message_in(text), &unworded);
+    let refused =
+        matches!(failure.kind, ErrorKind::UpstreamRejected | ErrorKind::UpstreamRateLimited);
+    let upstream_code = upstream_code(error, &failure.message).filter(|_| refused);
+    Failure { upstream_code, ..failure }
 }
 
 /// The value of `error` in a frame of a stream as a failure. Its code says what a status would.
 pub(crate) fn decode_error_value(value: &RawValue) -> Failure {
     let object: Option<UpstreamErrorObject<'_>> = serde_json::from_str(value.get()).ok();
     let status = object.and_then(|object| serde_json::from_str::<u16>(object.code?.get()).ok());
-    Failure::quoting(kind_of(status.unwrap_or_default()), text_of(value), UNWORDED)
+    let kind = kind_of(status.unwrap_or_default());
+    let failure = Failure::quoting(kind, text_of(value), UNWORDED);
+    Failure { upstream_code: upstream_code(Some(value), &failure.message), ..failure }
 }
 
 /// The data of an `event: error` frame, whatever its shape, as a failure.

@@ -52,11 +52,17 @@ fn an_error_body_has_openais_shape() {
     let body = |failure: &Failure, status| -> Value {
         serde_json::from_slice(&error_body(failure, status)).unwrap()
     };
+    for (kind, status, expected, code) in [
+        (ErrorKind::Unauthorized, 401, "invalid_request_error", "invalid_api_key"),
+        (ErrorKind::RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+        (ErrorKind::ModelNotFound, 404, "invalid_request_error", "model_not_found"),
+    ] {
+        let told = body(&Failure::new(kind, "why"), status);
+        let error = json!({"message": "why", "type": expected, "param": null, "code": code});
+        assert_eq!(told, json!({"error": error}));
+    }
     for (kind, status, expected) in [
-        (ErrorKind::Unauthorized, 401, "authentication_error"),
-        (ErrorKind::RateLimited, 429, "rate_limit_error"),
         (ErrorKind::QueueFull, 429, "rate_limit_error"),
-        (ErrorKind::ModelNotFound, 404, "invalid_request_error"),
         (ErrorKind::PayloadTooLarge, 413, "invalid_request_error"),
         (ErrorKind::UpstreamTimeout, 504, "server_error"),
         (ErrorKind::Cancelled, 499, "server_error"),
@@ -76,6 +82,48 @@ fn an_error_body_has_openais_shape() {
         two["error"]["message"],
         "2 fields of the request are not valid: a: bad; b[0].c: bad"
     );
+}
+
+/// What SDKs and those who use them look for is told whatever the upstream's own word is.
+#[test]
+fn an_upstreams_own_code_is_told_where_openai_has_it() {
+    let code = |failure: &Failure| {
+        let body: Value = serde_json::from_slice(&error_body(failure, 400)).unwrap();
+        body["error"]["code"].as_str().unwrap().to_owned()
+    };
+    for (status, body, expected) in [
+        (
+            400,
+            r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#,
+            "context_length_exceeded",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"m","code":400,"type":"exceed_context_size_error"}}"#,
+            "context_length_exceeded",
+        ),
+        (
+            400,
+            r#"{"error":{"message":"This model's maximum context length is 5 tokens"}}"#,
+            "context_length_exceeded",
+        ),
+        (
+            400,
+            r#"{"object":"error","message":"maximum context length is 5","code":400}"#,
+            "context_length_exceeded",
+        ),
+        (
+            400,
+            r#"{"error":"the input length exceeds the context length"}"#,
+            "context_length_exceeded",
+        ),
+        (429, r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, "insufficient_quota"),
+        (429, r#"{"error":{"message":"m","code":"rate_limit_exceeded"}}"#, "UPSTREAM_RATE_LIMITED"),
+        (400, r#"{"error":{"message":"m","code":"anything"}}"#, "UPSTREAM_REJECTED"),
+        (500, "no JSON", "UPSTREAM_ERROR"),
+    ] {
+        assert_eq!(code(&decode_error(status, body.as_bytes())), expected, "{body}");
+    }
 }
 
 #[test]
