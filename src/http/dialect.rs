@@ -55,6 +55,7 @@ pub trait Dialect: 'static {
     fn error_body(failure: &Failure, status: u16) -> Vec<u8>;
 
     /// How much the caller may still ask, as headers. Dialects without a word for it say nothing.
+    #[must_use]
     fn allowance(_allowance: &Allowance) -> Headers {
         Headers::new()
     }

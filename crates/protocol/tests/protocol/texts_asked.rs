@@ -196,7 +196,7 @@ fn vectors_as_numbers_and_as_base64() {
     let vectors = Event::Embeddings(vec![vec![0.1, -2.0], vec![1e-7, 3.0]]);
     let end = completed(None, Some(usage(5, 0)));
     let mut encoder = VectorEncoder::new("m".into(), false);
-    let written = wire(&encode(&mut encoder, &[vectors.clone()], &end));
+    let written = wire(&encode(&mut encoder, std::slice::from_ref(&vectors), &end));
     let expected = concat!(
         r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2.0]},"#,
         r#"{"object":"embedding","index":1,"embedding":[1e-7,3.0]}],"#,

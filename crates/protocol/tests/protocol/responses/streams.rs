@@ -34,10 +34,8 @@ fn translate(upstream: Upstream, reads: &[Bytes], streams: bool) -> String {
     }
     told.take(decoder.finish().unwrap(), &mut encoder);
     let cut = Failure::new(ErrorKind::Truncated, "cut");
-    let end: End<'_> = match told.whole {
-        false => failed(&cut),
-        true => completed(told.finish.clone(), told.usage),
-    };
+    let end: End<'_> =
+        if told.whole { completed(told.finish.clone(), told.usage) } else { failed(&cut) };
     encoder.end(&end, &mut told.out);
     wire(&told.out)
 }
