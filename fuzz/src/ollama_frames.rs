@@ -1,7 +1,7 @@
 //! Ollama's answers: the same at every split, one end, and all of it can be said to clients; what is
 //! passed on to Ollama's own clients says the same again, in lines that are JSON.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tidegate_protocol::ollama::client::{Endpoint, LineWriter};
 use tidegate_protocol::ollama::{EventDecoder, RelayDecoder};
 use tidegate_protocol::{Event, FinishReason};
@@ -21,19 +21,15 @@ pub fn check(data: &[u8]) {
 
     let relay =
         || RelayDecoder::new(input.limit, LineWriter::new(Endpoint::Chat, String::new(), || 0));
-    let relayed = without_returns(run(relay(), &input.whole()));
-    assert_eq!(without_returns(run(relay(), &input.reads())), relayed, "split, relayed");
+    let relayed = run(relay(), &input.whole());
+    assert_eq!(run(relay(), &input.reads()), relayed, "split, relayed");
     check_lines(&relayed, &whole);
 }
 
-/// A line that straddles reads is ended by LF alone.
-fn without_returns(seen: Seen) -> Seen {
-    Seen { frames: seen.frames.replace("\r\n", "\n"), ..seen }
-}
-
 fn check_lines(relayed: &Seen, told: &Seen) {
+    // By the grammar: half a surrogate pair in a field nobody reads is the upstream's.
     for line in relayed.frames.lines() {
-        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line:?}");
+        assert!(serde_json::from_str::<&RawValue>(line).is_ok(), "{line:?}");
     }
     let says = |seen: &Seen, what: fn(&Event) -> bool| {
         seen.events.iter().filter(|event| what(event)).count()

@@ -12,6 +12,8 @@ use crate::runs::Plain;
 #[derive(Debug)]
 pub struct Line<'a> {
     pub text: &'a str,
+    /// As it was read, but for the LF.
+    pub raw: &'a [u8],
     /// Where it stands, line end included, unless it straddled reads.
     pub plain: Option<Plain<'a>>,
 }
@@ -76,8 +78,8 @@ impl NdjsonDecoder {
             if !is_blank(self.slice(straddled, line.clone())) {
                 let place = begin..self.at;
                 let plain = (!straddled).then_some(Plain { source: &self.read, range: place });
-                let text = text(self.slice(straddled, line))?;
-                return Ok(Some(Line { text, plain }));
+                let raw = self.slice(straddled, line);
+                return Ok(Some(Line { text: text(raw)?, raw, plain }));
             }
         }
     }

@@ -60,7 +60,7 @@ impl Decoder for RelayDecoder {
             && let Ok(Some(text)) = self.lines.finish()
             && (!is_json(text) || Scanned::of(text).is_ok())
         {
-            self.sorter.sort(&Line { text, plain: None }, &mut out)?;
+            self.sorter.sort(&Line { text, raw: text.as_bytes(), plain: None }, &mut out)?;
         }
         self.sorter.closed = true;
         Ok(out.into_batch())
@@ -111,7 +111,7 @@ impl Sorter {
 fn own_frame(line: &Line<'_>) -> Bytes {
     match &line.plain {
         Some(plain) => plain.source.slice(plain.range.clone()),
-        None => Bytes::from([line.text.as_bytes(), b"\n"].concat()),
+        None => Bytes::from([line.raw, b"\n"].concat()),
     }
 }
 
