@@ -502,3 +502,35 @@ async fn its_streams_are_listed_cancelled_and_drained_with_the_others() {
     shutdown.await.unwrap();
     assert!(tokio::net::TcpStream::connect(client.address()).await.is_err());
 }
+
+const VECTORS: &str = "type = \"embedding\"";
+
+#[actix_web::test]
+async fn vectors_come_from_every_upstream_in_either_shape() {
+    const BODY: &str = r#"{"model":"up", "embeddings":[[0.5,-1]],"prompt_eval_count":2,"odd":1}"#;
+    let upstream = upstream_saying(BODY).await;
+    let gateway = TestGateway::start(&ollama_model(&upstream, VECTORS)).await;
+    let asked = json!({"model": "test", "input": "a", "options": {"num_ctx": 64}});
+    let answer = gateway.client.post("/ollama/api/embed", &asked).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, BODY));
+    let older = json!({"model": "test", "prompt": "a"});
+    let answer = gateway.client.post("/ollama/api/embeddings", &older).await;
+    assert_eq!(answer.json(), json!({"embedding": [0.5, -1.0]}));
+    let seen = upstream.chats();
+    assert_eq!((seen[0].path.as_str(), seen[0].json()), ("/api/embed", asked));
+    assert_eq!((seen[1].path.as_str(), &seen[1].json()["input"]), ("/api/embed", &json!(["a"])));
+    gateway.inner.shutdown().await;
+
+    let upstream = upstream_saying(
+        r#"{"data":[{"index":0,"embedding":[0.5]},{"index":1,"embedding":[2]}],"usage":{"prompt_tokens":3,"total_tokens":3}}"#,
+    )
+    .await;
+    let gateway = TestGateway::start(&openai_model(&upstream, VECTORS)).await;
+    let asked = json!({"model": "test", "input": ["a", "b"], "keep_alive": 1});
+    let answer = gateway.client.post("/ollama/api/embed", &asked).await;
+    assert_eq!(answer.header("x-ignored-fields"), Some("keep_alive"));
+    let answer = answer.json();
+    assert_eq!(answer["embeddings"], json!([[0.5], [2.0]]));
+    assert_eq!((&answer["model"], &answer["prompt_eval_count"]), (&json!("test"), &json!(3)));
+    gateway.inner.shutdown().await;
+}
