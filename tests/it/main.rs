@@ -41,6 +41,8 @@ mod native;
 mod ollama;
 mod openai;
 mod pipelining;
+mod responses;
+mod responses_kept;
 mod retries;
 mod sigterm;
 mod status;

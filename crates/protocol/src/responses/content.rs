@@ -61,7 +61,11 @@ impl Reader<'_> {
     }
 
     fn image(&mut self, path: &str, part: &Object) -> Option<Part> {
-        self.losses.unknown(path, part, &["type", "image_url", "file_id"]);
+        self.losses.unknown(path, part, &["type", "image_url", "file_id", "detail"]);
+        // SDKs want it said, and what they say by default leaves it to the model.
+        if part.get("detail").is_some_and(|detail| detail.get() != "\"auto\"") {
+            self.losses.ignore(join(path, "detail"));
+        }
         if part.get("file_id").is_some() {
             let message = "files are not kept here: give the image as image_url";
             self.losses.refuse(join(path, "file_id"), message);

@@ -114,12 +114,19 @@ const ENDPOINTS: &[(&str, Decode)] = &[
         include_str!("../../fields/openai-embedding.json"),
         tidegate_protocol::openai::decode_embedding,
     ),
+    (include_str!("../../fields/openai-responses.json"), response),
     (include_str!("../../fields/ollama-chat.json"), client::decode_chat),
     (include_str!("../../fields/ollama-generate.json"), client::decode_generate),
     (include_str!("../../fields/ollama-embed.json"), client::decode_embed),
     (include_str!("../../fields/ollama-embeddings.json"), client::decode_embeddings),
     (include_str!("../../fields/native.json"), native),
 ];
+
+fn response(body: &[u8]) -> Result<Request, Failure> {
+    let id = tidegate_protocol::StreamId::new(0, 1);
+    let asked = tidegate_protocol::responses::decode_request(body, id, |_| Err(String::new()))?;
+    Ok(asked.request)
+}
 
 fn native(body: &[u8]) -> Result<Request, Failure> {
     let limits = tidegate_protocol::native::Limits {
