@@ -100,7 +100,8 @@ def answered(answer: "openai.types.responses.Response", seen: Seen) -> None:
     for item in answer.output:
         if item.type == "function_call":
             seen.call(item.name, item.arguments)
-    seen.counts(answer.usage.input_tokens, answer.usage.output_tokens)
+    if answer.usage:
+        seen.counts(answer.usage.input_tokens, answer.usage.output_tokens)
 
 
 def response_tools() -> list[dict]:
@@ -126,7 +127,9 @@ def respond_streamed(job: dict, seen: Seen, **more: object) -> None:
         for event in events:
             if event.type == "response.output_text.delta":
                 seen.piece(event.delta)
-        answered(events.get_final_response(), seen)
+            # The SDK's own `get_final_response` knows no answer that is cut by a limit.
+            if event.type in ("response.completed", "response.incomplete"):
+                answered(event.response, seen)
 
 
 def respond_streamed_with_tools(job: dict, seen: Seen) -> None:

@@ -33,8 +33,9 @@ def openai_calls() -> list[bytes]:
     for one, two in itertools.zip_longest(pieces, second):
         deltas += [{"index": 0, "function": {"arguments": one}}] if one else []
         deltas += [{"index": 1, "function": {"arguments": two}}] if two else []
+    begin = sse(chunk({"role": "assistant", "content": None}))
     frames = [sse(chunk({"tool_calls": [delta]})) for delta in deltas]
-    return [*frames, sse(chunk({}, "tool_calls")), b"data: [DONE]\n\n"]
+    return [begin, *frames, sse(chunk({}, "tool_calls")), b"data: [DONE]\n\n"]
 
 
 def openai_calls_whole() -> bytes:
