@@ -50,3 +50,4 @@ mod storm;
 mod supervision;
 mod texts;
 mod tls;
+mod vectors;
