@@ -151,7 +151,7 @@ impl Reader<'_> {
             self.faults.add(join(path, "call_id"), message);
         }
         self.keep("fco", "function_call_output", item);
-        self.conversation.forget_thoughts();
+        self.drop_loose_thoughts(Role::Tool, path);
         self.conversation.result(id, &result);
     }
 

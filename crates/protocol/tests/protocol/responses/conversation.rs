@@ -89,6 +89,7 @@ fn one_turn_of_an_assistant_is_one_message() {
         call("1"),
         thought("third"),
         call("2"),
+        thought("fourth"),
         said("b"),
         result("1"),
         result("2"),
@@ -99,7 +100,7 @@ fn one_turn_of_an_assistant_is_one_message() {
         |id| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}),
     );
     let expected = json!([
-        {"role": "assistant", "content": "ab", "reasoning_content": "first\n\nsecond\n\nthird",
+        {"role": "assistant", "content": "ab", "reasoning_content": "first\n\nsecond\n\nthird\n\nfourth",
          "tool_calls": calls},
         {"role": "tool", "content": "1", "tool_call_id": "1"},
         {"role": "tool", "content": "2", "tool_call_id": "2"},
@@ -115,10 +116,17 @@ fn thoughts_that_nothing_came_of_are_named() {
         {"type": "summary_text", "text": "so"},
     ]});
     let user = json!({"role": "user", "content": "hi"});
-    for input in [json!([thought, user]), json!([user, thought])] {
+    let said = json!({"role": "assistant", "content": "ho"});
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "1"});
+    for (input, without) in [
+        (json!([thought, user]), json!([user])),
+        (json!([user, thought]), json!([user])),
+        (json!([thought, user, said]), json!([user, said])),
+        (json!([call, thought, result, said]), json!([call, result, said])),
+    ] {
         let asked = decode(&json!({"input": input})).unwrap();
-        let expected = json!([{"role": "user", "content": "hi"}]);
-        assert_eq!(messages(&asked), expected);
+        assert_eq!(messages(&asked), messages(&decode(&json!({"input": without})).unwrap()));
         assert_eq!(asked.request.losses.ignored().len(), 1, "{:?}", asked.request.losses);
     }
 }
