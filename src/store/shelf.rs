@@ -80,12 +80,8 @@ impl Shelf {
         self.order.insert(self.next, (now, id));
         self.kept.insert(id, (self.next, Arc::new(kept)));
         self.next += 1;
-        while self.kept.len() > max_stored {
-            self.evict_oldest(Evicted::Count);
-        }
-        while self.bytes > max_stored_bytes {
-            self.evict_oldest(Evicted::Bytes);
-        }
+        while self.kept.len() > max_stored && self.evict_oldest(Evicted::Count) {}
+        while self.bytes > max_stored_bytes && self.evict_oldest(Evicted::Bytes) {}
         self.show();
     }
 
@@ -100,16 +96,18 @@ impl Shelf {
     fn forget_old(&mut self, now: Instant) {
         while let Some((_, (since, _))) = self.order.first_key_value()
             && now.saturating_duration_since(*since) >= self.limits.keep
-        {
-            self.evict_oldest(Evicted::Age);
-        }
+            && self.evict_oldest(Evicted::Age)
+        {}
     }
 
-    fn evict_oldest(&mut self, why: Evicted) {
+    /// `false` where nothing is left to go.
+    fn evict_oldest(&mut self, why: Evicted) -> bool {
         let oldest = self.order.first_key_value().map(|(_, (_, id))| *id);
-        if oldest.is_some_and(|id| self.remove(id)) {
+        let gone = oldest.is_some_and(|id| self.remove(id));
+        if gone {
             self.metrics.evicted(why);
         }
+        gone
     }
 
     fn show(&self) {
