@@ -6,7 +6,7 @@ use actix_web::http::Uri;
 use actix_web::http::uri::PathAndQuery;
 use actix_web::middleware::Next;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Error, HttpRequest, HttpResponse, Resource, guard};
+use actix_web::{Error, HttpRequest, HttpResponse, Resource};
 use tidegate_protocol::{ErrorKind, Failure};
 
 use super::chat::chat;
@@ -39,8 +39,11 @@ pub fn configure(app: &mut ServiceConfig) {
             )
             .service(
                 web::resource(["", "/"])
-                    .guard(guard::Any(guard::Get()).or(guard::Head()))
-                    .to(models::alive),
+                    .route(web::get().to(models::alive))
+                    .route(web::head().to(models::alive))
+                    .default_service(web::to(|| async {
+                        method_not_allowed::<OllamaChat>("GET, HEAD")
+                    })),
             )
             .default_service(web::to(elsewhere)),
     );

@@ -95,6 +95,7 @@ install_python
 install_packages
 install_venv openai1
 install_venv clients
+install_venv openapi
 install_model
 install_node_packages
 
