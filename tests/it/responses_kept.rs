@@ -97,6 +97,8 @@ async fn what_was_asked_is_listed_page_by_page() {
     let page = client.get(&format!("{path}?limit=2")).await.json();
     assert_eq!((&page["first_id"], &page["last_id"]), (&json!(ids[2]), &json!(ids[1])));
     assert_eq!(page["has_more"], true);
+    let all = client.get(&format!("{path}?limit=3")).await.json();
+    assert_eq!(all["has_more"], false);
     let rest = client.get(&format!("{path}?limit=2&after={}", ids[1])).await.json();
     assert_eq!((rest["data"].as_array().unwrap().len(), &rest["last_id"]), (1, &json!(ids[0])));
     for wrong in ["limit=0", "limit=101", "limit=x", "order=up", "after=none"] {
