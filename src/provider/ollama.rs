@@ -42,7 +42,7 @@ impl Provider for Ollama {
             let form = fit::form(&call.request, Wire::Ollama);
             let body = Bytes::from(encoded.body);
             let reply = target.answer(form, call.id, body, call.pool).await?;
-            let decoder = decoder_for(form, &reply, &call.request, &target);
+            let decoder = decoder_for(form, &reply, &call, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
@@ -75,7 +75,8 @@ impl Provider for Ollama {
 }
 
 /// Trusts the response's own type over what was asked, where a whole answer was.
-fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) -> Box<dyn Decoder> {
+fn decoder_for(form: Form, reply: &Reply, call: &Call, target: &Target) -> Box<dyn Decoder> {
+    let request = &call.request;
     let relay = fit::relays(request, Wire::Ollama);
     let lines = reply.headers.get(CONTENT_TYPE);
     let lines = lines.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-ndjson"));
@@ -91,7 +92,7 @@ fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) ->
     } else if form.is_embedding() {
         Box::new(ollama::VectorDecoder::new(WHOLE_BODY_BYTES, request.texts()))
     } else {
-        Box::new(ollama::EventDecoder::new(target.max_frame_bytes))
+        Box::new(ollama::EventDecoder::new(target.max_frame_bytes).of_answer(call.id))
     }
 }
 

@@ -155,10 +155,12 @@ class Ollama(Process):
 
 
     def kill_runner(self) -> None:
-        """Ends the process that runs the model, and not the server."""
-        (runner,) = self.children()
-        os.kill(runner, signal.SIGKILL)
-        wait_until("the runner to be gone", lambda: runner not in self.children())
+        """Ends the processes that run models, one for each, and not the server."""
+        runners = self.children()
+        assert runners, "no model is loaded"
+        for runner in runners:
+            os.kill(runner, signal.SIGKILL)
+        wait_until("the runners to be gone", lambda: not runners & self.children())
 
 
 class Gateway(Process):

@@ -8,6 +8,7 @@ use super::ending::Ending;
 use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::{Event, ToolCallDelta};
+use crate::ids::StreamId;
 use crate::ndjson::NdjsonDecoder;
 use crate::openai::errors::decode_error_value;
 use crate::whole_body::malformed;
@@ -23,6 +24,8 @@ pub struct EventDecoder {
 struct State {
     /// Tool calls seen: each comes whole, and mostly without an id.
     calls: u32,
+    /// Makes the ids of calls that have none unlike those of other answers.
+    answer: Option<StreamId>,
     /// The last line, an error or a failure has come: what follows is ignored.
     closed: bool,
 }
@@ -31,6 +34,14 @@ impl EventDecoder {
     #[must_use]
     pub fn new(max_line_bytes: usize) -> Self {
         Self { lines: NdjsonDecoder::new(max_line_bytes), state: State::default() }
+    }
+
+    /// Calls that come without an id get one that names `answer`: a conversation holds the calls
+    /// of many answers.
+    #[must_use]
+    pub fn of_answer(mut self, answer: StreamId) -> Self {
+        self.state.answer = Some(answer);
+        self
     }
 
     fn read(&mut self, read: Bytes, batch: &mut Batch) -> Result<(), Failure> {
@@ -100,6 +111,13 @@ impl State {
         Ok(())
     }
 
+    fn call_id(&self, index: u32) -> String {
+        match self.answer {
+            Some(answer) => format!("call_{answer}_{index}"),
+            None => format!("call_{index}"),
+        }
+    }
+
     fn tell_message(&mut self, message: Message<'_>, events: &mut Vec<Event>) {
         let spoken = |text: &String| !text.is_empty();
         events.extend(message.thinking.filter(spoken).map(Event::Reasoning));
@@ -107,7 +125,7 @@ impl State {
         for call in message.tool_calls.unwrap_or_default() {
             let index = self.calls;
             self.calls += 1;
-            let id = call.id.filter(spoken).unwrap_or_else(|| format!("call_{index}"));
+            let id = call.id.filter(spoken).unwrap_or_else(|| self.call_id(index));
             let arguments = call.function.arguments.map_or("{}", RawValue::get).to_owned();
             let (id, name) = (Some(id), Some(call.function.name));
             events.push(Event::ToolCall(ToolCallDelta { index, id, name, arguments }));

@@ -173,9 +173,13 @@ struct Function<'a> {
 }
 
 fn wire_messages<'a>(messages: &'a [Message], losses: &mut Losses) -> Vec<WireMessage<'a>> {
-    let tool_names = tool_names(messages);
+    let mut tool_names = HashMap::new();
     let mut encoded = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
+        // Ollama matches a result to its call by the tool's name, OpenAI by the call's id. An id may
+        // come again in a later turn: the last call before the result is meant.
+        let calls = message.tool_calls.iter();
+        tool_names.extend(calls.map(|call| (call.id.as_str(), call.name.as_str())));
         let answered = message.tool_call_id.as_deref();
         encoded.push(WireMessage {
             tool_name: answered.and_then(|id| tool_names.get(id).copied()),
@@ -183,12 +187,6 @@ fn wire_messages<'a>(messages: &'a [Message], losses: &mut Losses) -> Vec<WireMe
         });
     }
     encoded
-}
-
-/// Ollama matches a tool's message to its call by the tool's name, OpenAI by the call's id.
-fn tool_names(messages: &[Message]) -> HashMap<&str, &str> {
-    let calls = messages.iter().flat_map(|message| &message.tool_calls);
-    calls.map(|call| (call.id.as_str(), call.name.as_str())).collect()
 }
 
 fn wire_message<'a>(path: &str, message: &'a Message, losses: &mut Losses) -> WireMessage<'a> {

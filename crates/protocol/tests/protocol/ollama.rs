@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use tidegate_protocol::ollama::{EventDecoder, encode_request};
-use tidegate_protocol::{ErrorKind, Event, Failure, FinishReason, Request, ToolCallDelta, openai};
+use tidegate_protocol::{
+    ErrorKind, Event, Failure, FinishReason, Request, StreamId, ToolCallDelta, openai,
+};
 
 use crate::support::{ROOM, Seen, run_whole, text, usage};
 
@@ -145,4 +147,32 @@ fn lines_that_are_cut_or_malformed() {
     assert_eq!(events("{\"message\":{\"content\":\"a\"}}\n{\"mess").events, [text("a")]);
     assert_eq!(events("{\"done\":true}").events, [Event::Done]);
     assert_eq!(events("Internal Server Error\n").events, [text("Internal Server Error")]);
+}
+
+#[test]
+fn a_result_belongs_to_the_last_call_of_its_id_before_it() {
+    let call = |name: &str| {
+        let function = json!({"name": name, "arguments": "{}"});
+        json!({"role": "assistant", "tool_calls": [{"id": "call_0", "function": function}]})
+    };
+    let result = |said: &str| json!({"role": "tool", "tool_call_id": "call_0", "content": said});
+    let body = json!({"messages": [call("get"), result("a"), call("put"), result("b")]});
+    let messages = encoded(&body).unwrap()["messages"].clone();
+    assert_eq!(
+        (&messages[1]["tool_name"], &messages[3]["tool_name"]),
+        (&json!("get"), &json!("put"))
+    );
+}
+
+#[test]
+fn calls_of_different_answers_have_different_ids() {
+    let line = "{\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}\n";
+    let id = |answer: u128| {
+        let decoder = EventDecoder::new(ROOM).of_answer(StreamId::new(1, answer));
+        let seen = run_whole(decoder, line.as_bytes());
+        let [Event::ToolCall(call)] = seen.events.as_slice() else { panic!("{seen:?}") };
+        call.id.clone().unwrap()
+    };
+    assert_ne!(id(1), id(2));
+    assert!(id(1).starts_with("call_") && id(1).len() <= 40, "{}", id(1));
 }
