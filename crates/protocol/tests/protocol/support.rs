@@ -106,3 +106,26 @@ pub fn wire(payloads: &[Payload]) -> String {
     });
     bytes.collect()
 }
+
+/// What the gateway keeps of an answer.
+#[derive(Default)]
+pub struct Told {
+    pub out: Vec<Payload>,
+    pub finish: Option<FinishReason>,
+    pub usage: Option<Usage>,
+    pub whole: bool,
+}
+
+impl Told {
+    pub fn take(&mut self, batch: Batch, encoder: &mut impl Encoder) {
+        for event in &batch.events {
+            match event {
+                Event::Finish(reason) => self.finish = Some(reason.clone()),
+                Event::Usage(usage) => self.usage = Some(*usage),
+                _ => {}
+            }
+            self.whole |= matches!(event, Event::Finish(_) | Event::Done);
+        }
+        encoder.encode(batch, &mut self.out);
+    }
+}

@@ -3,12 +3,11 @@
 
 use bytes::Bytes;
 use tidegate_protocol::anthropic::StreamEncoder;
-use tidegate_protocol::{Decoder, Encoder, End, Failure, Payload, ollama, openai};
-use tidegate_protocol::{Event, FinishReason, Usage};
+use tidegate_protocol::{Decoder, Encoder, End, Failure, ollama, openai};
 
 use super::reader::read;
 use super::{folder, hold};
-use crate::support::{OLLAMA_CHAT, ROOM, completed, cut, failed, stream, wire};
+use crate::support::{OLLAMA_CHAT, ROOM, Told, completed, cut, failed, stream, wire};
 
 const INTERLEAVED: &[u8] = include_bytes!("../../wire/interleaved-tools.sse");
 const VLLM_STOP: &[u8] = include_bytes!("../../wire/vllm-stop.sse");
@@ -41,29 +40,6 @@ fn translate(upstream: Upstream, reads: &[Bytes]) -> String {
     };
     encoder.end(&end, &mut told.out);
     wire(&told.out)
-}
-
-/// What the gateway keeps of an answer.
-#[derive(Default)]
-struct Told {
-    out: Vec<Payload>,
-    finish: Option<FinishReason>,
-    usage: Option<Usage>,
-    whole: bool,
-}
-
-impl Told {
-    fn take(&mut self, batch: tidegate_protocol::Batch, encoder: &mut StreamEncoder) {
-        for event in &batch.events {
-            match event {
-                Event::Finish(reason) => self.finish = Some(reason.clone()),
-                Event::Usage(usage) => self.usage = Some(*usage),
-                _ => {}
-            }
-            self.whole |= matches!(event, Event::Finish(_) | Event::Done);
-        }
-        encoder.encode(batch, &mut self.out);
-    }
 }
 
 #[test]

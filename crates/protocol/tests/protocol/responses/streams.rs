@@ -3,14 +3,11 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use tidegate_protocol::{
-    Batch, Decoder, Encoder, End, ErrorKind, Event, Failure, FinishReason, Payload, Usage, ollama,
-    openai,
-};
+use tidegate_protocol::{Decoder, Encoder, End, ErrorKind, Failure, ollama, openai};
 
 use super::reader::read;
 use super::{encoder, folder, hold};
-use crate::support::{OLLAMA_CHAT, ROOM, completed, cut, failed, stream, wire};
+use crate::support::{OLLAMA_CHAT, ROOM, Told, completed, cut, failed, stream, wire};
 
 const INTERLEAVED: &[u8] = include_bytes!("../../wire/interleaved-tools.sse");
 const OLLAMA_TOOLS: &[u8] = include_bytes!("../../wire/ollama-tools.ndjson");
@@ -38,29 +35,6 @@ fn translate(upstream: Upstream, reads: &[Bytes], streams: bool) -> String {
         if told.whole { completed(told.finish.clone(), told.usage) } else { failed(&cut) };
     encoder.end(&end, &mut told.out);
     wire(&told.out)
-}
-
-/// What the gateway keeps of an answer.
-#[derive(Default)]
-struct Told {
-    out: Vec<Payload>,
-    finish: Option<FinishReason>,
-    usage: Option<Usage>,
-    whole: bool,
-}
-
-impl Told {
-    fn take(&mut self, batch: Batch, encoder: &mut impl Encoder) {
-        for event in &batch.events {
-            match event {
-                Event::Finish(reason) => self.finish = Some(reason.clone()),
-                Event::Usage(usage) => self.usage = Some(*usage),
-                _ => {}
-            }
-            self.whole |= matches!(event, Event::Finish(_) | Event::Done);
-        }
-        encoder.encode(batch, &mut self.out);
-    }
 }
 
 #[test]
