@@ -80,7 +80,9 @@ def serve(version: str, operations: dict[str, Callable[[dict, Seen], None]]) -> 
             operations[job["body"]["op"]](job["body"], seen)
         except Exception as error:
             seen.raised = type(error).__name__
-            seen.status = getattr(error, "status_code", None)
+            status = getattr(error, "status_code", None)
+            # Ollama's client says -1 for an error within a stream.
+            seen.status = None if status == -1 else status
             seen.message = str(error)
         with one_by_one:
             print(json.dumps(vars(seen)), flush=True)

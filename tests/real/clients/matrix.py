@@ -1,55 +1,92 @@
 """What each client did at each kind of upstream, as the table that `docs/clients.md` holds."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterable, Iterator
+
+import pytest
 
 DOC = pathlib.Path(__file__).parents[3] / "docs" / "clients.md"
 BEGIN, END = "<!-- matrix: written by the checks -->\n", "<!-- end of the matrix -->"
-UPSTREAMS = ["openai", "vllm", "ollama", "llama.cpp", "Ollama"]
+SCRIPTED = ["openai", "vllm", "ollama"]
+ENGINES = ["llama.cpp", "Ollama"]
+LETTERS = dict(zip(SCRIPTED + ENGINES, ["o", "v", "l", "**o**", "**l**"]))
 COLUMNS = {
-    "chat": ["chat", "respond"],
-    "stream": ["stream", "respond streamed"],
-    "tools": ["chat tools", "stream tools", "respond tools", "respond streamed tools"],
+    "chat": ["chat"],
+    "stream": ["stream", "command"],
+    "tools": ["chat tools", "stream tools"],
     "text": ["complete", "complete streamed"],
     "embeddings": ["embed"],
-    "models": ["models", "keep"],
-    "errors": ["unknown", "busy", "invalid"],
-    "cut streams": ["cut", "fail"],
+    "models": ["models", "count"],
+    "Responses": [
+        "respond",
+        "respond streamed",
+        "respond tools",
+        "respond streamed tools",
+        "cancel response",
+        "keep",
+    ],
+    "errors": ["unknown", "invalid", "busy", "uncounted", "lacking", "too long"],
+    "broken answers": ["cut", "fail"],
     "cancel": ["leave", "leave response"],
 }
 
+# A client, an upstream, and an operation or what is wrong.
+Case = tuple[str, str, str]
+
+_order: list[str] = []
 _versions: dict[str, str] = {}
-_done: dict[tuple[str, str], set[str]] = {}
-_seen_upstreams: set[str] = set()
+_tried: set[Case] = set()
+_failed: set[Case] = set()
+
+
+def order(clients: list[str]) -> None:
+    """Of the rows."""
+    _order[:] = clients
 
 
 def version(client: str, number: str) -> None:
     _versions[client] = number
 
 
-def note(client: str, operation: str, upstream: str) -> None:
-    """An operation that did what it should."""
-    _seen_upstreams.add(upstream)
-    column = next(name for name, parts in COLUMNS.items() if operation.split(":")[0] in parts)
-    _done.setdefault((client, column), set()).add(upstream)
+@contextlib.contextmanager
+def trying(client: str, upstream: str, what: str) -> Iterator[None]:
+    case = (client, upstream, what)
+    try:
+        yield
+    except pytest.skip.Exception:
+        raise
+    except BaseException:
+        _tried.add(case)
+        _failed.add(case)
+        raise
+    else:
+        _tried.add(case)
 
 
 def lines() -> list[str]:
-    """A letter for each kind of upstream at which all went well."""
+    """A letter for each kind of upstream at which all that was tried went well."""
     if not _versions:
         return []
-    letters = dict(zip(UPSTREAMS, ["o", "v", "l", "**o**", "**l**"]))
     rows = [["client", "version", *COLUMNS], ["---"] * (len(COLUMNS) + 2)]
-    for client, number in _versions.items():
-        cells = [_done.get((client, column), set()) for column in COLUMNS]
-        told = [" ".join(letters[name] for name in UPSTREAMS if name in cell) for cell in cells]
-        rows.append([client, number, *told])
+    for client, number in sorted(_versions.items(), key=lambda known: _order.index(known[0])):
+        rows.append([client, number, *(cell(client, parts) for parts in COLUMNS.values())])
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def disagreement(clients: int) -> str | None:
-    """What the document says otherwise. Nothing is held against it unless all was tried."""
-    if len(_versions) < clients or set(UPSTREAMS) - _seen_upstreams:
+def cell(client: str, parts: list[str]) -> str:
+    def well(upstream: str) -> bool:
+        cases = {(client, upstream, part) for part in parts}
+        return bool(cases & _tried) and not cases & _failed
+
+    return " ".join(letter for upstream, letter in LETTERS.items() if well(upstream))
+
+
+def disagreement(wanted: Iterable[Case]) -> str | None:
+    """What the document says otherwise. Nothing is held against it unless all was tried, and
+    nothing is written there unless all went well."""
+    if set(wanted) - _tried or _failed:
         return None
     before, rest = DOC.read_text().split(BEGIN)
     kept, after = rest.split(END)

@@ -8,7 +8,7 @@ import { TOOLS, serve, version } from "./clients.mjs";
 const [url] = process.argv.slice(2);
 const provider = createOpenAICompatible({
   name: "tidegate",
-  baseURL: `${url}/v1`,
+  baseURL: url,
   includeUsage: true,
 });
 
@@ -23,6 +23,7 @@ const asked = ({ model, prompt, tokens }) => ({
   model: provider(model),
   prompt,
   maxOutputTokens: tokens,
+  temperature: 0,
   maxRetries: 0,
 });
 

@@ -13,6 +13,7 @@ const asked = ({ model, prompt, tokens }) => ({
   model,
   messages: [{ role: "user", content: prompt }],
   max_tokens: tokens,
+  temperature: 0,
 });
 
 function take({ content, stop_reason, usage }, seen) {
@@ -47,10 +48,17 @@ async function leave(job, seen) {
   }
 }
 
+async function count({ model, prompt }, seen) {
+  const messages = [{ role: "user", content: prompt }];
+  const { input_tokens } = await client.messages.countTokens({ model, messages });
+  seen.counts(input_tokens, 0);
+}
+
 await serve(version("@anthropic-ai/sdk"), {
   chat,
   "chat tools": (job, seen) => chat(job, seen, { tools }),
   stream,
   "stream tools": (job, seen) => stream(job, seen, { tools }),
   leave,
+  count,
 });

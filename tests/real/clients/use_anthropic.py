@@ -15,7 +15,10 @@ client = anthropic.Anthropic(base_url=sys.argv[1], api_key="none", max_retries=0
 
 def asked(job: dict) -> dict:
     messages = [{"role": "user", "content": job["prompt"]}]
-    return {"model": job["model"], "messages": messages, "max_tokens": job["tokens"]}
+    # The newest SDK has no name for it.
+    more = {"temperature": 0}
+    limits = {"max_tokens": job["tokens"], "extra_body": more}
+    return {"model": job["model"], "messages": messages, **limits}
 
 
 def tools() -> list[dict]:
@@ -62,6 +65,12 @@ def leave(job: dict, seen: Seen) -> None:
             return seen.piece(text)
 
 
+def count(job: dict, seen: Seen) -> None:
+    messages = asked(job)["messages"]
+    counted = client.messages.count_tokens(model=job["model"], messages=messages)
+    seen.counts(counted.input_tokens, 0)
+
+
 jobs.serve(
     anthropic.__version__,
     {
@@ -70,5 +79,6 @@ jobs.serve(
         "stream": stream,
         "stream tools": stream_with_tools,
         "leave": leave,
+        "count": count,
     },
 )

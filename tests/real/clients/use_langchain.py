@@ -19,13 +19,14 @@ url, dialect = sys.argv[1:]
 def model(job: dict) -> ChatOpenAI | ChatOllama:
     if dialect == "ollama":
         return ChatOllama(
-            base_url=f"{url}/ollama", model=job["model"], num_predict=job["tokens"]
+            base_url=url, model=job["model"], num_predict=job["tokens"], temperature=0
         )
     return ChatOpenAI(
-        base_url=f"{url}/v1",
+        base_url=url,
         api_key="none",
         model=job["model"],
         max_tokens=job["tokens"],
+        temperature=0,
         max_retries=0,
         stream_usage=True,
     )
@@ -76,11 +77,11 @@ def leave(job: dict, seen: Seen) -> None:
 
 def embed(job: dict, seen: Seen) -> None:
     if dialect == "ollama":
-        embeddings = OllamaEmbeddings(base_url=f"{url}/ollama", model=job["model"])
+        embeddings = OllamaEmbeddings(base_url=url, model=job["model"])
     else:
         # Else it counts tokens by tables that it would fetch.
         embeddings = OpenAIEmbeddings(
-            base_url=f"{url}/v1",
+            base_url=url,
             api_key="none",
             model=job["model"],
             check_embedding_ctx_length=False,

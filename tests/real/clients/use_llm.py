@@ -1,4 +1,4 @@
-"""The `llm` tool by its Python interface, with the gateway's models as its extra OpenAI models.
+"""The `llm` tool, by its Python interface and as a command, with the gateway's models as its own.
 
 usage: use_llm.py BASE_URL
 """
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import urllib.request
 
+import commands
 import jobs
 from jobs import Seen
 
@@ -18,12 +19,12 @@ url = sys.argv[1]
 folder = tempfile.TemporaryDirectory()
 # It is read when the library is imported.
 os.environ["LLM_USER_PATH"] = folder.name
-with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as reply:
-    names = [model["id"] for model in json.load(reply)["data"]]
+with urllib.request.urlopen(f"{url}/models", timeout=30) as reply:
+    names = [model["id"] for model in json.load(reply)["data"]] + ["nowhere"]
 pathlib.Path(folder.name, "extra-openai-models.yaml").write_text(
     "".join(
         f"- {{model_id: {json.dumps('gw/' + name)}, model_name: {json.dumps(name)}, "
-        f"api_base: {json.dumps(url + '/v1')}, supports_tools: true}}\n"
+        f"api_base: {json.dumps(url)}, supports_tools: true}}\n"
         for name in names
     )
 )
@@ -37,7 +38,12 @@ llm.get_models()
 def ask(job: dict, stream: bool, **more: object) -> llm.Response:
     model = llm.get_model("gw/" + job["model"])
     return model.prompt(
-        job["prompt"], stream=stream, max_tokens=job["tokens"], key="none", **more
+        job["prompt"],
+        stream=stream,
+        max_tokens=job["tokens"],
+        temperature=0,
+        key="none",
+        **more,
     )
 
 
@@ -61,11 +67,27 @@ def stream(job: dict, seen: Seen) -> None:
     take(response, seen)
 
 
+def command(job: dict, seen: Seen, leave: bool = False) -> None:
+    asked = [sys.executable, "-m", "llm", "-m", "gw/" + job["model"], "--no-log", "--key", "none"]
+    limits = ["-o", "max_tokens", str(job["tokens"]), "-o", "temperature", "0"]
+    commands.run([*asked, *limits, job["prompt"]], {}, seen, leave)
+
+
+def leave(job: dict, seen: Seen) -> None:
+    command(job, seen, leave=True)
+
+
 def tools() -> list[llm.Tool]:
     return [
         llm.Tool(name=tool["name"], description=tool["description"], input_schema=tool["schema"])
         for tool in jobs.TOOLS
     ]
+
+
+def chat_with_tools(job: dict, seen: Seen) -> None:
+    response = ask(job, stream=False, tools=tools())
+    response.text()
+    take(response, seen)
 
 
 def stream_with_tools(job: dict, seen: Seen) -> None:
@@ -76,5 +98,12 @@ def stream_with_tools(job: dict, seen: Seen) -> None:
 
 jobs.serve(
     importlib.metadata.version("llm"),
-    {"chat": chat, "stream": stream, "stream tools": stream_with_tools},
+    {
+        "chat": chat,
+        "stream": stream,
+        "chat tools": chat_with_tools,
+        "stream tools": stream_with_tools,
+        "command": command,
+        "leave": leave,
+    },
 )

@@ -5,12 +5,14 @@ import { Ollama } from "ollama";
 import { FUNCTIONS, serve, version } from "./clients.mjs";
 
 const [url] = process.argv.slice(2);
-const client = new Ollama({ host: `${url}/ollama` });
+const client = new Ollama({ host: url });
+
+const options = (tokens) => ({ num_predict: tokens, temperature: 0 });
 
 const asked = ({ model, prompt, tokens }) => ({
   model,
   messages: [{ role: "user", content: prompt }],
-  options: { num_predict: tokens },
+  options: options(tokens),
 });
 
 function take({ message }, seen) {
@@ -39,15 +41,14 @@ async function stream(job, seen, more = {}) {
 }
 
 async function generate({ model, prompt, tokens }, seen) {
-  const options = { num_predict: tokens };
-  const answer = await client.generate({ model, prompt, options });
+  const answer = await client.generate({ model, prompt, options: options(tokens) });
   seen.piece(answer.response);
   end(answer, seen);
 }
 
 async function generateStreamed({ model, prompt, tokens }, seen) {
-  const options = { num_predict: tokens };
-  for await (const part of await client.generate({ model, prompt, options, stream: true })) {
+  const body = { model, prompt, options: options(tokens), stream: true };
+  for await (const part of await client.generate(body)) {
     seen.piece(part.response);
     if (part.done) end(part, seen);
   }
@@ -55,7 +56,7 @@ async function generateStreamed({ model, prompt, tokens }, seen) {
 
 async function leave(job, seen) {
   // One of its own: it aborts all that a client does.
-  const parts = await new Ollama({ host: `${url}/ollama` }).chat({ ...asked(job), stream: true });
+  const parts = await new Ollama({ host: url }).chat({ ...asked(job), stream: true });
   for await (const part of parts) {
     seen.piece(part.message.content);
     if (seen.pieces.length) break;

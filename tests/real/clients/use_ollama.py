@@ -11,13 +11,16 @@ import ollama
 import jobs
 from jobs import Seen
 
-client = ollama.Client(host=sys.argv[1] + "/ollama")
+client = ollama.Client(host=sys.argv[1])
 
 
 def asked(job: dict) -> dict:
     messages = [{"role": "user", "content": job["prompt"]}]
-    options = {"num_predict": job["tokens"]}
-    return {"model": job["model"], "messages": messages, "options": options}
+    return {"model": job["model"], "messages": messages, "options": options(job)}
+
+
+def options(job: dict) -> dict:
+    return {"num_predict": job["tokens"], "temperature": 0}
 
 
 def end(answer: ollama.ChatResponse | ollama.GenerateResponse, seen: Seen) -> None:
@@ -42,13 +45,10 @@ def chat_with_tools(job: dict, seen: Seen) -> None:
 
 
 def stream(job: dict, seen: Seen, **more: object) -> None:
-    done = False
     for part in client.chat(**asked(job), stream=True, **more):
         take(part, seen)
         if part.done:
-            done = True
             end(part, seen)
-    assert done, "the stream ended without its end"
 
 
 def stream_with_tools(job: dict, seen: Seen) -> None:
@@ -56,16 +56,14 @@ def stream_with_tools(job: dict, seen: Seen) -> None:
 
 
 def generate(job: dict, seen: Seen) -> None:
-    options = {"num_predict": job["tokens"]}
-    answer = client.generate(model=job["model"], prompt=job["prompt"], options=options)
+    answer = client.generate(model=job["model"], prompt=job["prompt"], options=options(job))
     seen.piece(answer.response)
     end(answer, seen)
 
 
 def generate_streamed(job: dict, seen: Seen) -> None:
-    options = {"num_predict": job["tokens"]}
     parts = client.generate(
-        model=job["model"], prompt=job["prompt"], options=options, stream=True
+        model=job["model"], prompt=job["prompt"], options=options(job), stream=True
     )
     for part in parts:
         seen.piece(part.response)

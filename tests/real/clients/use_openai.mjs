@@ -4,12 +4,13 @@ import { FUNCTIONS, serve, version } from "./clients.mjs";
 
 const [url, name] = process.argv.slice(2);
 const { default: OpenAI } = await import(name);
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const client = new OpenAI({ baseURL: url, apiKey: "none", maxRetries: 0 });
 
 const asked = ({ model, prompt, tokens }) => ({
   model,
   messages: [{ role: "user", content: prompt }],
   max_tokens: tokens,
+  temperature: 0,
 });
 
 async function chat(job, seen, more = {}) {
@@ -46,7 +47,7 @@ async function leave(job, seen) {
 }
 
 async function complete({ model, prompt, tokens }, seen) {
-  const body = { model, prompt, max_tokens: tokens };
+  const body = { model, prompt, max_tokens: tokens, temperature: 0 };
   const { choices, usage } = await client.completions.create(body);
   seen.piece(choices[0].text);
   seen.finish = choices[0].finish_reason;
@@ -54,7 +55,7 @@ async function complete({ model, prompt, tokens }, seen) {
 }
 
 async function completeStreamed({ model, prompt, tokens }, seen) {
-  const body = { model, prompt, max_tokens: tokens, stream: true };
+  const body = { model, prompt, max_tokens: tokens, temperature: 0, stream: true };
   for await (const { choices } of await client.completions.create(body)) {
     seen.piece(choices[0]?.text);
     seen.finish = choices[0]?.finish_reason ?? seen.finish;
@@ -82,15 +83,22 @@ function answered({ id, status, output, usage }, seen) {
   seen.counts(usage?.input_tokens, usage?.output_tokens);
 }
 
+const responding = ({ model, prompt, tokens }) => ({
+  model,
+  input: prompt,
+  max_output_tokens: tokens,
+  temperature: 0,
+});
+
 async function respond({ model, prompt, tokens }, seen, more = {}) {
-  const body = { model, input: prompt, max_output_tokens: tokens, ...more };
+  const body = { ...responding({ model, prompt, tokens }), ...more };
   const response = await client.responses.create(body);
   seen.piece(response.output_text);
   answered(response, seen);
 }
 
 async function respondStreamed({ model, prompt, tokens }, seen, more = {}) {
-  const body = { model, input: prompt, max_output_tokens: tokens, ...more };
+  const body = { ...responding({ model, prompt, tokens }), ...more };
   const runner = client.responses.stream(body);
   for await (const event of runner) {
     if (event.type === "response.output_text.delta") seen.piece(event.delta);
@@ -108,6 +116,18 @@ async function leaveResponse({ model, prompt }, seen) {
   }
 }
 
+/** From beside the stream, whose reader is told. */
+async function cancelResponse({ model, prompt }, seen) {
+  const events = await client.responses.create({ model, input: prompt, stream: true });
+  for await (const event of events) {
+    if (event.type === "response.created") seen.id = event.response.id;
+    if (event.type === "response.output_text.delta" && !seen.pieces.length) {
+      seen.piece(event.delta);
+      seen.finish = (await client.responses.cancel(seen.id)).status;
+    }
+  }
+}
+
 /** Kept, built upon, retrieved, deleted, gone. */
 async function keep({ model, prompt }, seen) {
   const first = await client.responses.create({ model, input: prompt });
@@ -115,6 +135,11 @@ async function keep({ model, prompt }, seen) {
   const second = await client.responses.create(more);
   const again = await client.responses.retrieve(second.id);
   if (again.output_text !== second.output_text) throw new Error("another text");
+  const said = [];
+  for await (const item of client.responses.inputItems.list(second.id)) {
+    said.push(item.content[0].text);
+  }
+  if (!said.includes("go on")) throw new Error(`only ${said}`);
   await client.responses.delete(second.id);
   seen.piece(second.output_text);
   seen.finish = second.status;
@@ -142,6 +167,7 @@ await serve(version(name), {
   "respond streamed": respondStreamed,
   "respond streamed tools": (job, seen) => respondStreamed(job, seen, { tools: responseTools }),
   "leave response": leaveResponse,
+  "cancel response": cancelResponse,
   keep,
   models,
 });

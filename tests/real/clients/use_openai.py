@@ -10,12 +10,13 @@ import openai
 import jobs
 from jobs import Seen
 
-client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="none", max_retries=0)
+client = openai.OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
 
 
 def asked(job: dict) -> dict:
     messages = [{"role": "user", "content": job["prompt"]}]
-    return {"model": job["model"], "messages": messages, "max_tokens": job["tokens"]}
+    limits = {"max_tokens": job["tokens"], "temperature": 0}
+    return {"model": job["model"], "messages": messages, **limits}
 
 
 def take(answer: openai.types.chat.ChatCompletion, seen: Seen) -> None:
@@ -68,20 +69,20 @@ def leave(job: dict, seen: Seen) -> None:
                 return
 
 
+def continued(job: dict) -> dict:
+    limits = {"max_tokens": job["tokens"], "temperature": 0}
+    return {"model": job["model"], "prompt": job["prompt"], **limits}
+
+
 def complete(job: dict, seen: Seen) -> None:
-    answer = client.completions.create(
-        model=job["model"], prompt=job["prompt"], max_tokens=job["tokens"]
-    )
+    answer = client.completions.create(**continued(job))
     seen.piece(answer.choices[0].text)
     seen.finish = answer.choices[0].finish_reason
     seen.counts(answer.usage.prompt_tokens, answer.usage.completion_tokens)
 
 
 def complete_streamed(job: dict, seen: Seen) -> None:
-    chunks = client.completions.create(
-        model=job["model"], prompt=job["prompt"], max_tokens=job["tokens"], stream=True
-    )
-    for chunk in chunks:
+    for chunk in client.completions.create(**continued(job), stream=True):
         for choice in chunk.choices:
             seen.piece(choice.text)
             seen.finish = choice.finish_reason or seen.finish
@@ -108,10 +109,13 @@ def response_tools() -> list[dict]:
     return [tool["function"] | {"type": "function", "strict": False} for tool in jobs.functions()]
 
 
+def responding(job: dict) -> dict:
+    limits = {"max_output_tokens": job["tokens"], "temperature": 0}
+    return {"model": job["model"], "input": job["prompt"], **limits}
+
+
 def respond(job: dict, seen: Seen, **more: object) -> None:
-    answer = client.responses.create(
-        model=job["model"], input=job["prompt"], max_output_tokens=job["tokens"], **more
-    )
+    answer = client.responses.create(**responding(job), **more)
     seen.piece(answer.output_text)
     answered(answer, seen)
 
@@ -121,9 +125,7 @@ def respond_with_tools(job: dict, seen: Seen) -> None:
 
 
 def respond_streamed(job: dict, seen: Seen, **more: object) -> None:
-    with client.responses.stream(
-        model=job["model"], input=job["prompt"], max_output_tokens=job["tokens"], **more
-    ) as events:
+    with client.responses.stream(**responding(job), **more) as events:
         for event in events:
             if event.type == "response.output_text.delta":
                 seen.piece(event.delta)
@@ -143,6 +145,20 @@ def leave_response(job: dict, seen: Seen) -> None:
                 return seen.piece(event.delta)
 
 
+def cancel_response(job: dict, seen: Seen) -> None:
+    """From beside the stream, whose reader is told."""
+    with client.responses.create(model=job["model"], input=job["prompt"], stream=True) as events:
+        for event in events:
+            if event.type == "response.created":
+                seen.id = event.response.id
+            if event.type == "response.output_text.delta":
+                seen.piece(event.delta)
+                break
+        seen.finish = client.responses.cancel(seen.id).status
+        for _ in events:
+            pass
+
+
 def keep(job: dict, seen: Seen) -> None:
     """Kept, built upon, retrieved, deleted, gone."""
     first = client.responses.create(model=job["model"], input=job["prompt"])
@@ -150,6 +166,8 @@ def keep(job: dict, seen: Seen) -> None:
         model=job["model"], input="go on", previous_response_id=first.id
     )
     assert client.responses.retrieve(second.id).output_text == second.output_text
+    said = [item.content[0].text for item in client.responses.input_items.list(second.id)]
+    assert "go on" in said, said
     client.responses.delete(second.id)
     seen.piece(second.output_text)
     seen.finish = second.status
@@ -177,6 +195,7 @@ jobs.serve(
         "respond streamed": respond_streamed,
         "respond streamed tools": respond_streamed_with_tools,
         "leave response": leave_response,
+        "cancel response": cancel_response,
         "keep": keep,
         "models": models,
     },

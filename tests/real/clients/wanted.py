@@ -15,6 +15,7 @@ CALLS = [
     {"name": "get_weather", "arguments": {"city": "Köln", "days": 12}},
     {"name": "get_time", "arguments": {}},
 ]
+COUNTS = [PROMPT_TOKENS, len(PIECES)]
 VECTORS = [[0.25, -1.5, 3.0], [1.0, 0.0, -0.125]]
 # Models are called by what they do; see `script`.
 DEEDS = ["say", "cut", "fail", "busy", "endless", "vectors"]
@@ -35,7 +36,15 @@ def openai_calls() -> list[bytes]:
         deltas += [{"index": 1, "function": {"arguments": two}}] if two else []
     begin = sse(chunk({"role": "assistant", "content": None}))
     frames = [sse(chunk({"tool_calls": [delta]})) for delta in deltas]
-    return [begin, *frames, sse(chunk({}, "tool_calls")), b"data: [DONE]\n\n"]
+    usage = sse(chunk({}) | {"choices": [], "usage": openai_usage()})
+    return [begin, *frames, sse(chunk({}, "tool_calls")), usage, b"data: [DONE]\n\n"]
+
+
+def openai_usage() -> dict:
+    prompt, completion = COUNTS
+    return dict(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+    )
 
 
 def openai_calls_whole() -> bytes:
@@ -46,13 +55,15 @@ def openai_calls_whole() -> bytes:
     ]
     message = {"role": "assistant", "content": None, "tool_calls": calls}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-    return json.dumps(chunk({}) | {"object": "chat.completion", "choices": [choice]}).encode()
+    body = {"object": "chat.completion", "choices": [choice], "usage": openai_usage()}
+    return json.dumps(chunk({}) | body).encode()
 
 
 def ollama_calls() -> list[dict]:
     calls = [{"function": call} for call in CALLS]
     said = {"role": "assistant", "content": "", "tool_calls": calls}
-    end = {"done": True, "done_reason": "stop", "prompt_eval_count": 7, "eval_count": 9}
+    end = {"done": True, "done_reason": "stop"}
+    end |= {"prompt_eval_count": COUNTS[0], "eval_count": COUNTS[1]}
     begun = {"model": "scripted", "created_at": "2026-01-01T00:00:00Z"}
     return [
         begun | {"message": said, "done": False},
@@ -62,17 +73,16 @@ def ollama_calls() -> list[dict]:
 
 def texts(kind: str, streamed: bool) -> list[bytes]:
     """A text that was continued: frames, or the one body."""
-    counts = [PROMPT_TOKENS, len(PIECES)]
     if kind == "ollama":
         begun = {"model": "scripted", "created_at": "2026-01-01T00:00:00Z"}
         end = {"done": True, "done_reason": "stop"}
-        end |= {"prompt_eval_count": counts[0], "eval_count": counts[1]}
+        end |= {"prompt_eval_count": COUNTS[0], "eval_count": COUNTS[1]}
         if not streamed:
             return [json.dumps(begun | {"response": wires.TEXT} | end).encode()]
         pieces = [begun | {"response": piece, "done": False} for piece in PIECES]
         return [ndjson(piece) for piece in [*pieces, begun | {"response": ""} | end]]
     begun = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "scripted"}
-    usage = {"prompt_tokens": counts[0], "completion_tokens": counts[1], "total_tokens": sum(counts)}
+    usage = openai_usage()
 
     def choice(text: str, reason: str | None) -> dict:
         return {"choices": [{"index": 0, "text": text, "finish_reason": reason, "logprobs": None}]}
@@ -120,6 +130,9 @@ def answer(kind: str, request: dict) -> tuple[list[bytes], bytes]:
 
 def script(kind: str, request: dict) -> list[Step]:
     """What an upstream of this kind does; Ollama streams unless it is told not to."""
+    if not request.keys() & {"messages", "prompt", "input"}:
+        # Asked about a model, which is no business of these.
+        return [response(404, b'{"error":"no such endpoint"}')]
     model = request["model"].split(".")[0]
     if "input" in request:
         return vectors(kind, request)
@@ -129,14 +142,15 @@ def script(kind: str, request: dict) -> list[Step]:
     streamed = request.get("stream", kind == "ollama")
     if model == "busy":
         return [response(503, b'{"error":{"message":"busy"}}', "retry-after: 30"), CLOSE]
+    # Within a call, if it comes in pieces; all of it but its end if it does not.
+    half = [opened, *map(chunked, frames[: min(4, len(frames) - 1)])]
     if model == "cut":
         # A clean end of the body, and no end mark: nothing but the dialect tells.
-        half = [opened, *map(chunked, frames[:4]), END, CLOSE]
-        return half if streamed else [response(200, whole)[:-20], CLOSE]
+        return [*half, END, CLOSE] if streamed else [response(200, whole)[:-20], CLOSE]
     if model == "fail":
-        return [opened, *map(chunked, frames[:4]), chunked(wire.error), END, CLOSE]
+        return [*half, chunked(wire.error), END, CLOSE]
     if model == "endless":
-        return [opened, *map(chunked, frames[:4]), HANG]
+        return [*half, HANG]
     return [opened, *map(chunked, frames), END] if streamed else [response(200, whole)]
 
 
