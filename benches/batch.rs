@@ -9,9 +9,9 @@ use divan::counter::ItemsCount;
 use futures::{FutureExt, StreamExt};
 use tidegate::stream::Delivery;
 use tidegate::stream::Level;
+use tidegate::stream::journal::Bounds;
 use tidegate::stream::subscription::subscription;
 use tidegate_protocol::{Decoder, Encoder, native, openai};
-use tokio_util::sync::CancellationToken;
 
 const MAX_FRAME: usize = 1 << 20;
 const ROOM: usize = 1 << 20;
@@ -27,10 +27,16 @@ fn read(tokens: usize) -> Bytes {
     Bytes::from(format!("{frame}\n\n").repeat(tokens))
 }
 
-fn run(bencher: Bencher, tokens: usize, decoder: &mut dyn Decoder, encoder: &mut dyn Encoder) {
+fn run(
+    bencher: Bencher,
+    tokens: usize,
+    decoder: &mut dyn Decoder,
+    encoder: &mut dyn Encoder,
+    keep: Option<usize>,
+) {
     let read = read(tokens);
-    let (mut publisher, mut reader) =
-        subscription(ROOM, Level::default(), CancellationToken::new());
+    let bounds = Bounds { room: ROOM, lag: ROOM, keep };
+    let (mut publisher, mut reader) = subscription(bounds, Level::default(), None);
     let mut payloads = Vec::new();
     bencher.counter(ItemsCount::new(tokens)).bench_local(|| {
         let batch = decoder.decode(read.clone()).unwrap_or_default();
@@ -45,12 +51,19 @@ fn run(bencher: Bencher, tokens: usize, decoder: &mut dyn Decoder, encoder: &mut
 #[divan::bench(args = SIZES)]
 fn relayed(bencher: Bencher, tokens: usize) {
     let mut decoder = openai::RelayDecoder::new(MAX_FRAME, false, "m");
-    run(bencher, tokens, &mut decoder, &mut openai::RelayEncoder::new());
+    run(bencher, tokens, &mut decoder, &mut openai::RelayEncoder::new(), None);
 }
 
 #[divan::bench(args = SIZES)]
 fn translated(bencher: Bencher, tokens: usize) {
     let mut decoder = openai::EventDecoder::new(MAX_FRAME);
     let mut encoder = native::EventEncoder::new("m".to_owned());
-    run(bencher, tokens, &mut decoder, &mut encoder);
+    run(bencher, tokens, &mut decoder, &mut encoder, None);
+}
+
+/// The same as `relayed`, but that the frames are kept for clients that come back.
+#[divan::bench(args = SIZES)]
+fn kept(bencher: Bencher, tokens: usize) {
+    let mut decoder = openai::RelayDecoder::new(MAX_FRAME, false, "m");
+    run(bencher, tokens, &mut decoder, &mut openai::RelayEncoder::new(), Some(ROOM));
 }

@@ -98,7 +98,7 @@ fn as_whole(seen: &Seen, end: &End<'_>) {
 fn as_events(seen: &Seen, end: &End<'_>) {
     let payloads = encode(&mut native::EventEncoder::new(MODEL.to_owned()), seen, end);
     let data = payloads.iter().map(|payload| match payload {
-        Payload::Event { data, .. } => data.as_str(),
+        Payload::Event { data, .. } => data,
         Payload::Wire(_) => panic!("bytes where an event was expected"),
     });
     assert_eq!(payloads.len(), pieces_of(seen) + 1, "events");

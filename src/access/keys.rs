@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tidegate_protocol::{ErrorKind, Failure};
 
-use crate::config::{ApiKey, Secret};
+use super::caller::ANONYMOUS;
+use crate::config::{ApiKey, Priority, Secret};
 
 /// What a key stands for.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub owner: Arc<str>,
     pub admin: bool,
+    pub priority: Priority,
 }
 
 /// All keys that open the gateway. Without any, everybody is `anonymous` and sees everything.
@@ -22,11 +24,18 @@ pub struct KeyRing {
 impl KeyRing {
     #[must_use]
     pub fn new(keys: &[ApiKey]) -> Self {
-        let identity =
-            |key: &ApiKey| Identity { owner: key.name.as_str().into(), admin: key.admin };
+        let identity = |key: &ApiKey| Identity {
+            owner: key.name.as_str().into(),
+            admin: key.admin,
+            priority: key.priority,
+        };
         Self {
             keys: keys.iter().map(|key| (key.key.clone(), identity(key))).collect(),
-            anonymous: Identity { owner: "anonymous".into(), admin: true },
+            anonymous: Identity {
+                owner: ANONYMOUS.into(),
+                admin: true,
+                priority: Priority::default(),
+            },
         }
     }
 
@@ -76,6 +85,7 @@ mod tests {
             name: name.to_owned(),
             key: Secret::new(key.to_owned()),
             admin,
+            priority: if admin { Priority::High } else { Priority::Low },
         };
         KeyRing::new(&[key("alice", ALICE, true), key("bob", BOB, false)])
     }
@@ -88,7 +98,7 @@ mod tests {
     fn one_key_identifies() {
         assert_eq!(&*identify(&[ALICE]).unwrap().owner, "alice");
         let bob = identify(&[BOB]).unwrap();
-        assert_eq!((&*bob.owner, bob.admin), ("bob", false));
+        assert_eq!((&*bob.owner, bob.admin, bob.priority), ("bob", false, Priority::Low));
         assert_eq!(&*identify(&[BOB, BOB, BOB]).unwrap().owner, "bob");
     }
 
@@ -105,6 +115,6 @@ mod tests {
     #[test]
     fn without_keys_everybody_is_anonymous() {
         let identity = KeyRing::new(&[]).identify(["whatever"].into_iter()).unwrap();
-        assert_eq!(&*identity.owner, "anonymous");
+        assert_eq!((&*identity.owner, identity.priority), ("anonymous", Priority::Normal));
     }
 }

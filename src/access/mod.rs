@@ -8,6 +8,6 @@ pub mod caller;
 pub mod keys;
 pub mod rate_limit;
 
-pub use caller::Caller;
+pub use caller::{Caller, Party};
 pub use keys::KeyRing;
 pub use rate_limit::{Allowance, RateLimit};

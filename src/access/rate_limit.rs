@@ -1,6 +1,5 @@
 //! Requests per minute, per API key, or per address while auth is off.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use governor::middleware::{StateInformationMiddleware, StateSnapshot};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tidegate_protocol::{ErrorKind, Failure};
 
-use super::caller::Caller;
+use super::caller::{Caller, Party};
 use crate::config::RateLimits;
 
 /// Callers whose allowance is full again are forgotten once in so many requests, which bounds
@@ -19,7 +18,7 @@ const FORGET_EVERY: u32 = 4096;
 
 /// The limit, or none.
 pub struct RateLimit {
-    limiter: Option<(Quota, DefaultKeyedRateLimiter<String, StateInformationMiddleware>)>,
+    limiter: Option<(Quota, DefaultKeyedRateLimiter<Party, StateInformationMiddleware>)>,
     clock: DefaultClock,
     seen: AtomicU32,
 }
@@ -76,7 +75,7 @@ impl RateLimit {
         if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             limiter.retain_recent();
         }
-        let left = limiter.check_key(&rate_key(caller, auth_is_on)).map_err(|not_until| {
+        let left = limiter.check_key(&caller.party(auth_is_on)).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
             Failure::new(
@@ -95,25 +94,14 @@ impl RateLimit {
     }
 }
 
-/// An IPv6 client owns a whole /64, so that is what is counted.
-fn rate_key(caller: &Caller, auth_is_on: bool) -> String {
-    match caller.address {
-        _ if auth_is_on => caller.owner.to_string(),
-        Some(IpAddr::V6(address)) if address.to_ipv4_mapped().is_none() => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            Ipv6Addr::from_bits(network).to_string()
-        }
-        Some(address) => address.to_canonical().to_string(),
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Priority;
 
     fn from(address: &str) -> Caller {
-        Caller { owner: "anonymous".into(), admin: true, address: Some(address.parse().unwrap()) }
+        let (address, priority) = (Some(address.parse().unwrap()), Priority::default());
+        Caller { owner: "anonymous".into(), admin: true, priority, address }
     }
 
     #[test]
@@ -132,14 +120,5 @@ mod tests {
         limit.take(&from("192.0.2.2"), false).unwrap();
         let none = RateLimit::new(&RateLimits { requests_per_minute: 0, burst: 3 });
         assert_eq!((none.take(&from("192.0.2.1"), false), none.used_up()), (Ok(None), None));
-    }
-
-    #[test]
-    fn one_ipv6_network_is_one_caller_and_a_key_counts_across_addresses() {
-        let same = rate_key(&from("2001:db8::1"), false);
-        assert_eq!(rate_key(&from("2001:db8::ffff"), false), same);
-        assert_ne!(rate_key(&from("2001:db8:0:1::1"), false), same);
-        assert_eq!(rate_key(&from("::ffff:192.0.2.1"), false), "192.0.2.1");
-        assert_eq!(rate_key(&from("192.0.2.1"), true), "anonymous");
     }
 }

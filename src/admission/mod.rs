@@ -18,12 +18,14 @@ pub struct Admission {
     keys: KeyRing,
     rate_limit: RateLimit,
     catalog: Arc<Catalog>,
+    coalesces: bool,
 }
 
 impl Admission {
     #[must_use]
     pub fn new(keys: KeyRing, rate_limit: RateLimit, catalog: Arc<Catalog>) -> Self {
-        Self { keys, rate_limit, catalog }
+        let coalesces = catalog.models().iter().any(|model| model.coalesce);
+        Self { keys, rate_limit, catalog, coalesces }
     }
 
     #[must_use]
@@ -44,6 +46,12 @@ impl Admission {
     #[must_use]
     pub fn knows(&self, model: &str) -> bool {
         self.catalog.models().iter().any(|known| known.name == model)
+    }
+
+    /// Whether requests for any model may be answered together.
+    #[must_use]
+    pub fn coalesces(&self) -> bool {
+        self.coalesces
     }
 
     /// The allowance of a caller that has used it up.

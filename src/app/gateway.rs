@@ -18,12 +18,16 @@ use crate::config::Config;
 use crate::provider;
 use crate::provider::client::HttpClient;
 use crate::registry::{Directory, Drain};
+use crate::stream::Journals;
 
 /// How often a shutdown looks whether the last stream has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
 /// How long streams may take to say their last event once they are told to. It takes milliseconds,
 /// but on a machine that is out of breath.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often it is looked for streams that have been kept for long enough.
+const FORGETTING: Duration = Duration::from_secs(5);
 
 /// Why a gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,8 @@ impl Gateway {
         };
         gateway.start_metrics()?;
         gateway.start_probers().await;
+        let journals = Arc::clone(&gateway.parts.journals);
+        gateway.tasks.push(actix_rt::spawn(forget_old_journals(journals)));
         gateway.announce();
         Ok(gateway)
     }
@@ -201,6 +207,15 @@ impl Gateway {
         while self.parts.cap.active() > 0 && Instant::now() < deadline {
             sleep(DRAIN_POLL).await;
         }
+    }
+}
+
+/// What is old goes on time, though nobody asks for anything.
+async fn forget_old_journals(journals: Arc<Journals>) {
+    let mut ticks = tokio::time::interval(FORGETTING);
+    loop {
+        ticks.tick().await;
+        journals.forget_old(std::time::Instant::now());
     }
 }
 

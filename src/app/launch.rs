@@ -7,8 +7,9 @@ use std::sync::{Arc, Weak};
 use actix::Actor;
 use actix_web::web::Data;
 
-use super::parts::Parts;
-use crate::backend::Backend;
+use super::parts::{ModelPart, Parts};
+use crate::backend::{Backend, Hedge, Lane, Others};
+use crate::config::Continuation;
 use crate::http::worker::{ModelHandle, Worker};
 use crate::provider;
 use crate::provider::client::HttpClient;
@@ -33,20 +34,23 @@ pub fn worker_here(parts: &Parts) -> Data<Worker> {
 
 /// Starts a worker's registry and its backends.
 fn worker(parts: &Parts) -> Worker {
-    let registry = Registry::new(Arc::clone(&parts.cap), parts.metrics.streams.clone()).start();
+    let registry = Registry::new(
+        Arc::clone(&parts.cap),
+        parts.metrics.streams.clone(),
+        Arc::clone(&parts.journals),
+    )
+    .start();
     let index = parts.directory.join(registry.clone());
     let all: Vec<_> = parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
     let client = HttpClient::new(&all);
-    let models = parts.models.iter().map(|part| {
-        let provider = provider::for_model(&part.model, &client);
-        let permits = Arc::clone(&part.permits);
+    let lanes: Vec<_> = parts.models.iter().map(|part| lane(part, &client)).collect();
+    let models = parts.models.iter().zip(&lanes).map(|(part, lane)| {
         let retries = Arc::clone(&part.retries);
-        let timeouts = part.model.timeouts.clone();
-        let backend = Backend::new(Rc::clone(&provider), permits, retries, timeouts).start();
+        let backend = Backend::new(lane.clone(), retries, others(part, &lanes)).start();
         ModelHandle {
             counter: backend.clone().recipient(),
             backend: Arc::new(backend.recipient()),
-            provider,
+            provider: Rc::clone(&lane.provider),
             metrics: Arc::new(part.metrics.clone()),
         }
     });
@@ -59,5 +63,30 @@ fn worker(parts: &Parts) -> Worker {
         answer_bytes: server.max_answer_bytes,
         heartbeat: server.heartbeat,
         write_timeout: server.write_timeout,
+        journals: Arc::clone(&parts.journals),
+    }
+}
+
+/// How a model is reached on this worker.
+fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
+    let model = &part.model;
+    Lane {
+        name: model.name.as_str().into(),
+        kind: model.provider,
+        provider: provider::for_model(model, client),
+        permits: Arc::clone(&part.permits),
+        timeouts: model.timeouts.clone(),
+    }
+}
+
+/// The models that may take over from one; the configuration has been checked for them.
+fn others(part: &ModelPart, lanes: &[Lane]) -> Others {
+    let named = |name: &String| lanes.iter().find(|lane| *lane.name == **name).cloned();
+    let Continuation { on, most, max_bytes, .. } = &part.model.continuation;
+    let hedged = part.model.hedging.on.as_ref().and_then(named);
+    Others {
+        continue_on: on.iter().take(*most).filter_map(named).collect(),
+        max_bytes: *max_bytes,
+        hedge: hedged.map(|lane| Hedge { lane, policy: Arc::clone(&part.hedging) }),
     }
 }

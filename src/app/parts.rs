@@ -6,17 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::access::{KeyRing, RateLimit};
 use crate::admission::Admission;
 use crate::backend::permits::PoolGauges;
-use crate::backend::{Health, PermitPool, RetryBudget, RetryReason};
-use crate::config::{Config, Model};
+use crate::backend::{Health, HedgePolicy, HedgeResult, PermitPool, RetryBudget, RetryReason};
+use crate::config::{Config, Model, Priority, Weights};
 use crate::http::body::BodyLimits;
 use crate::http::caller::TrustedProxies;
 use crate::http::chat::ChatLimits;
 use crate::http::models::Models;
+use crate::http::resume::Fingerprints;
 use crate::http::status::Draining;
 use crate::registry::Directory;
 use crate::routing::Catalog;
 use crate::store::Store;
-use crate::stream::Cap;
+use crate::stream::{Cap, Journals};
 use crate::telemetry::{Metrics, ModelMetrics};
 
 /// One model with all that its backends share.
@@ -24,6 +25,7 @@ pub struct ModelPart {
     pub model: Arc<Model>,
     pub permits: Arc<PermitPool>,
     pub retries: Arc<RetryBudget>,
+    pub hedging: Arc<HedgePolicy>,
     pub health: Arc<Health>,
     pub metrics: ModelMetrics,
 }
@@ -40,6 +42,7 @@ pub struct Parts {
     pub listed: Arc<Models>,
     pub draining: Draining,
     pub store: Arc<Store>,
+    pub journals: Arc<Journals>,
 }
 
 impl Parts {
@@ -50,8 +53,11 @@ impl Parts {
     pub fn build(config: Config, models: Vec<Model>) -> prometheus::Result<Self> {
         let metrics = Metrics::new(true)?;
         let catalog = Arc::new(Catalog::new(models, config.active_model.as_deref()));
-        let parts: Vec<_> =
-            catalog.models().iter().map(|model| model_part(model, &metrics)).collect();
+        let parts: Vec<_> = catalog
+            .models()
+            .iter()
+            .map(|model| model_part(model, config.queue, &metrics))
+            .collect();
         let cap = Cap::new(config.server.max_streams);
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
         let keys = KeyRing::new(&config.auth.keys);
@@ -69,6 +75,7 @@ impl Parts {
             listed: Arc::new(listed),
             draining: Draining::default(),
             store: Store::new(&config.responses, metrics.store.clone()),
+            journals: Journals::new(config.journal.clone(), metrics.journals.clone()),
             models: parts,
             config,
             metrics,
@@ -77,16 +84,23 @@ impl Parts {
     }
 }
 
-fn model_part(model: &Arc<Model>, metrics: &Metrics) -> ModelPart {
+fn model_part(model: &Arc<Model>, weights: Weights, metrics: &Metrics) -> ModelPart {
     let metrics = metrics.model(&model.name);
     metrics.declare_retries(RetryReason::ALL.map(RetryReason::as_str));
+    metrics.declare_continuations();
+    metrics.declare_hedges(HedgeResult::ALL.map(HedgeResult::as_str));
     metrics.permits.set(i64::try_from(model.max_concurrency).unwrap_or(i64::MAX));
-    let gauges =
-        PoolGauges { in_use: metrics.permits_in_use.clone(), queued: metrics.queued.clone() };
+    let gauges = PoolGauges {
+        in_use: metrics.permits_in_use.clone(),
+        queued: metrics.queued.clone(),
+        by_class: Priority::ALL.map(|class| metrics.queued_of(class)),
+        preemptions: metrics.preemptions.clone(),
+    };
     ModelPart {
         model: Arc::clone(model),
-        permits: PermitPool::new(model.max_concurrency, model.queue_length, gauges),
+        permits: PermitPool::new(model.max_concurrency, &model.queue, weights, gauges),
         retries: Arc::new(RetryBudget::new(model.retries.clone())),
+        hedging: Arc::new(HedgePolicy::new(&model.hedging)),
         health: Health::new(metrics.upstream_up.clone()),
         metrics,
     }
@@ -98,5 +112,6 @@ fn chat_limits(config: &Config) -> ChatLimits {
         body: BodyLimits { bytes: server.body_limit_bytes, time: server.body_timeout },
         chat: config.chat.clone(),
         proxies: TrustedProxies(server.trusted_proxies.clone()),
+        fingerprints: Fingerprints::default(),
     }
 }

@@ -24,11 +24,13 @@ use super::launch;
 use super::parts::Parts;
 use crate::config;
 use crate::http::allowance;
+use crate::http::attach::{REPLAYED, STREAM_ID};
 use crate::http::chat::IGNORED_FIELDS;
 use crate::http::error::SHOULD_RETRY;
 use crate::http::host::require_host;
 use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
 use crate::http::ollama_routes::at_the_root;
+use crate::http::queue::QUEUE_PLACE;
 use crate::http::routes;
 use crate::telemetry::logging::RequestSpan;
 
@@ -143,6 +145,7 @@ fn app(
         .app_data(Data::from(Arc::clone(&parts.limits)))
         .app_data(Data::from(Arc::clone(&parts.listed)))
         .app_data(Data::from(Arc::clone(&parts.store)))
+        .app_data(Data::from(Arc::clone(&parts.journals)))
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
         .app_data(Data::new(parts.draining.clone()))
@@ -168,6 +171,7 @@ pub fn metrics_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<S
     let server = HttpServer::new(move || {
         let parts = &shared;
         App::new()
+            .app_data(Data::from(Arc::clone(&parts.journals)))
             .app_data(Data::new(parts.directory.clone()))
             .app_data(Data::new(parts.metrics.clone()))
             .configure(|app| routes::configure_metrics(app, &parts.config.metrics.path))
@@ -198,8 +202,10 @@ fn cors(settings: &config::Cors) -> Condition<Cors> {
         // SDKs send headers of their own making, and no cookie is ever looked at.
         .allow_any_header()
         .expose_headers([REQUEST_ID, CLIENT_REQUEST_ID, RETRY_AFTER, SHOULD_RETRY, IGNORED_FIELDS])
+        .expose_headers([STREAM_ID, REPLAYED])
         .expose_headers(allowance::OPENAI)
         .expose_headers(allowance::ANTHROPIC)
+        .expose_headers(QUEUE_PLACE)
         .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
     for origin in &settings.allowed_origins {
         cors = match origin.as_str() {

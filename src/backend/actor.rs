@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
 
+use super::legs::{Lane, Others};
 use super::message::Generate;
 use super::permits::PermitPool;
 use super::pump::Pump;
 use super::retry::RetryBudget;
-use crate::config::Timeouts;
+use crate::config::{ProviderKind, Timeouts};
 use crate::provider::Provider;
 
 /// Guards one model on one worker. Each answer it drives is a task of its own, so that a fault
@@ -20,17 +21,15 @@ pub struct Backend {
     permits: Arc<PermitPool>,
     retries: Arc<RetryBudget>,
     pub(super) timeouts: Timeouts,
+    kind: ProviderKind,
+    others: Rc<Others>,
 }
 
 impl Backend {
     #[must_use]
-    pub fn new(
-        provider: Rc<dyn Provider>,
-        permits: Arc<PermitPool>,
-        retries: Arc<RetryBudget>,
-        timeouts: Timeouts,
-    ) -> Self {
-        Self { provider, permits, retries, timeouts }
+    pub fn new(lane: Lane, retries: Arc<RetryBudget>, others: Others) -> Self {
+        let Lane { provider, permits, timeouts, kind, .. } = lane;
+        Self { provider, permits, retries, timeouts, kind, others: Rc::new(others) }
     }
 }
 
@@ -48,6 +47,8 @@ impl Handler<Generate> for Backend {
             permits: Arc::clone(&self.permits),
             retries: Arc::clone(&self.retries),
             timeouts: self.timeouts.clone(),
+            kind: self.kind,
+            others: Rc::clone(&self.others),
         };
         actix_rt::spawn(pump.run());
     }

@@ -21,8 +21,17 @@ pub struct Limits<'a> {
 impl<'a> Limits<'a> {
     /// The whole answer takes no longer than `total` from now.
     pub fn start(timer: Pin<&'a mut Sleep>, total: Duration) -> Self {
-        let end = Instant::now() + total;
+        Self::until(timer, total, Instant::now() + total)
+    }
+
+    /// The whole answer takes no longer than `total`, which is over at `end`.
+    pub fn until(timer: Pin<&'a mut Sleep>, total: Duration, end: Instant) -> Self {
         Self { timer, what: "", limit: total, due: end, total, end }
+    }
+
+    /// When the whole answer has to be there.
+    pub fn end(&self) -> Instant {
+        self.end
     }
 
     /// From now on so long is waited for something; `what` tells the failure.
@@ -37,7 +46,7 @@ impl<'a> Limits<'a> {
 
     /// Waits for a piece of work until the nearer of both limits.
     pub async fn phase<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        self.until(self.due.min(self.end), work).await
+        self.by(self.due.min(self.end), work).await
     }
 
     /// Waits for a piece of work as long as the answer may take.
@@ -45,8 +54,13 @@ impl<'a> Limits<'a> {
     /// # Errors
     /// When that is over.
     pub async fn whole<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
-        let done = self.until(self.end, work).await;
+        let done = self.by(self.end, work).await;
         done.ok_or_else(|| late("the whole answer took longer than", self.total))
+    }
+
+    /// Whether there is no time left for anything.
+    pub fn are_over(&self) -> bool {
+        Instant::now() >= self.end
     }
 
     /// What to say of a phase that was too late.
@@ -59,7 +73,7 @@ impl<'a> Limits<'a> {
 
     /// The timer is moved only when it fires too early, or would fire too late, so that a busy
     /// stream does not touch it.
-    async fn until<T>(&mut self, due: Instant, work: impl Future<Output = T>) -> Option<T> {
+    async fn by<T>(&mut self, due: Instant, work: impl Future<Output = T>) -> Option<T> {
         if due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
         }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use futures::channel::oneshot;
-use tidegate_protocol::{Batch, Failure, Request, StreamId};
+use tidegate_protocol::spoken::Signature;
+use tidegate_protocol::{Batch, Failure, QueuePlace, Request, StreamId};
 use tokio_util::sync::CancellationToken;
 
+use super::hedge::HedgeResult;
 use super::retry::RetryReason;
+use super::turn::Claimant;
 
 /// Asks a backend to generate an answer.
 #[derive(Message)]
@@ -16,6 +19,7 @@ use super::retry::RetryReason;
 pub struct Generate {
     pub id: StreamId,
     pub request: Arc<Request>,
+    pub claimant: Claimant,
     /// Is told everything, from the queue to the end.
     pub stream: Arc<Recipient<Progress>>,
     /// Ends the work at once, in any phase: leaves the queue, closes the upstream connection.
@@ -26,14 +30,16 @@ pub struct Generate {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Progress {
-    /// Waits in the queue; 1 is the next in line.
-    Queued { position: usize },
-    /// Got its permit after `queue_wait`; the request goes out now.
+    /// Waits in the queue. Also when its turn was taken from it, before anything of an answer came.
+    Queued(QueuePlace),
+    /// Got its permit after it waited for `queue_wait` in all; the request goes out now.
     Dispatched { queue_wait: Duration },
     /// The upstream did not take the request, and is asked once more.
     Retrying { reason: RetryReason, failure: Failure },
     /// The upstream accepted the request with a response head.
     Accepted,
+    /// Another model comes in.
+    Takeover(Takeover),
     /// Pieces of the answer. `taken` is told when the stream has room for more. It is not the
     /// message's own reply, which would make the mailbox's limit, and a sender that stops waiting,
     /// hold the batch back.
@@ -41,4 +47,15 @@ pub enum Progress {
     /// The end: whole, or not. What came with the end mark comes along, so that a client gets
     /// both in one write.
     Ended { last: Batch, result: Result<(), Failure> },
+}
+
+/// How another model comes in.
+pub enum Takeover {
+    /// The first token was late, and this is what asking a second model came to.
+    Hedged(HedgeResult),
+    /// The upstream died of `failure`, and the model `by` goes on from where it was. Its pieces
+    /// come as events.
+    Continued { by: Arc<str>, failure: Failure, signature: Option<Signature> },
+    /// The model `by` was to go on, and did not.
+    NotContinued { by: Arc<str>, failure: Failure },
 }

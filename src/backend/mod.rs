@@ -1,8 +1,13 @@
 //! The actor that guards one model on one worker: permits, queue, deadlines.
 //!
-//! - [`permits`]: the permits of a model, shared by all workers, with a bounded FIFO queue.
+//! - [`permits`]: the permits of a model, shared by all workers, and the bounded queue before them.
+//! - `queue`: who is the next there; `preempt`: who may lose a turn.
+//! - [`turn`]: a request's way to its turn.
 //! - [`message`]: what a backend is asked and what it tells.
 //! - [`pump`]: drives one answer from the provider to its stream.
+//! - `legs`: what one model says of an answer. [`hedge`]: a second one beside the first, by its
+//!   [`latency`]; `continuation`: one behind another.
+//! - `budget`: how much further requests may add to the load.
 //! - `retry`: whether an upstream is asked once more.
 //! - `limits`: the time limits of one answer.
 //! - `count`: how many tokens a prompt has.
@@ -10,17 +15,28 @@
 //! - [`health`]: whether upstreams are reachable.
 
 pub mod actor;
+mod budget;
+mod continuation;
 mod count;
 pub mod health;
+pub mod hedge;
+pub mod latency;
+mod legs;
 mod limits;
 pub mod message;
 pub mod permits;
+mod preempt;
 mod pump;
+mod queue;
 mod retry;
+pub mod turn;
 
 pub use actor::Backend;
 pub use count::CountTokens;
 pub use health::{Health, Reachability};
-pub use message::{Generate, Progress};
+pub use hedge::{Hedge, HedgePolicy, HedgeResult};
+pub use legs::{Lane, Others};
+pub use message::{Generate, Progress, Takeover};
 pub use permits::PermitPool;
 pub use retry::{RetryBudget, RetryReason};
+pub use turn::{Claimant, Place};

@@ -1,38 +1,67 @@
 //! The permits of one model: how many requests its upstream works on at once, on all workers
-//! together, and the bounded FIFO queue of those that wait.
+//! together, and the bounded queue of those that wait.
 //!
-//! A lock is taken once per request and never per token.
+//! A lock is taken a few times per request and never per token.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 
-/// Gauges that follow the pool.
+use super::preempt::{Claim, Running};
+use super::queue::{Bounds, Joined, Line, Pace, Ticket};
+use crate::access::Party;
+use crate::config::{Priority, QueueLimits, Weights};
+
+/// All places are found out anew after this, at the earliest; later where many wait, so that it
+/// stays a small part of the work.
+const SURVEY_EVERY: Duration = Duration::from_secs(1);
+/// So many that wait make it that much later once more.
+const SURVEY_STEP: usize = 10_000;
+
+/// Metrics that follow the pool.
 #[derive(Clone)]
 pub struct PoolGauges {
     pub in_use: IntGauge,
     pub queued: IntGauge,
+    /// Of these, those of each class: the lowest first.
+    pub by_class: [IntGauge; 3],
+    pub preemptions: IntCounter,
 }
 
-/// The permits of one model and the line before them.
+/// The permits of one model and those that wait for them.
 pub struct PermitPool {
     state: Mutex<State>,
-    queue_length: usize,
+    permits: usize,
+    preempt: bool,
     gauges: PoolGauges,
 }
 
 struct State {
     free: usize,
-    next_waiter: u64,
-    waiting: VecDeque<(u64, oneshot::Sender<Permit>)>,
+    line: Line<Seat>,
+    /// Those whose turn may be taken: empty where the model does not have it so.
+    running: Running,
+    pace: Pace,
+    surveyed: Option<Instant>,
     /// Nobody's turn comes any more.
     closed: bool,
 }
+
+/// Where the turn of one that waits is told.
+struct Seat {
+    sender: oneshot::Sender<Result<Permit, PushedOut>>,
+    /// Whether its turn may be taken, once it has it.
+    may_lose: bool,
+}
+
+/// The place in the queue went to a request that goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushedOut;
 
 /// What asking for a permit gives.
 pub enum Acquired {
@@ -42,50 +71,104 @@ pub enum Acquired {
     Later(Waiter),
     /// The queue is full.
     Full,
+    /// So many of the caller's own wait already.
+    TooMany(usize),
+    /// No permit is free, and the request may not wait.
+    Busy,
+}
+
+/// A place in the queue, and when its turn comes, where that can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// 1 is the next.
+    pub position: usize,
+    pub wait: Option<Duration>,
 }
 
 impl PermitPool {
     #[must_use]
-    pub fn new(permits: usize, queue_length: usize, gauges: PoolGauges) -> Arc<Self> {
-        let state =
-            State { free: permits, next_waiter: 0, waiting: VecDeque::new(), closed: false };
-        Arc::new(Self { state: Mutex::new(state), queue_length, gauges })
+    pub fn new(
+        permits: usize,
+        limits: &QueueLimits,
+        weights: Weights,
+        gauges: PoolGauges,
+    ) -> Arc<Self> {
+        let bounds = Bounds { length: limits.length, per_caller: limits.per_caller };
+        let state = State {
+            free: permits,
+            line: Line::new(weights, bounds),
+            running: Running::default(),
+            pace: Pace::default(),
+            surveyed: None,
+            closed: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), permits, preempt: limits.preempt, gauges })
     }
 
-    /// Takes a permit, or a place in the queue.
+    /// Takes a permit, or a place in the queue. A request that may not wait takes a place from
+    /// nobody, and its turn is never taken.
     #[must_use]
-    pub fn acquire(self: &Arc<Self>) -> Acquired {
+    pub fn acquire(self: &Arc<Self>, class: Priority, caller: Party, may_wait: bool) -> Acquired {
         let mut state = self.lock();
         if state.free > 0 {
             state.free -= 1;
+            let ticket = state.line.ticket(class, caller);
+            let permit = self.permit(&mut state, ticket, may_wait);
             drop(state);
-            return Acquired::Now(Permit::new(Arc::clone(self)));
+            return Acquired::Now(permit.taken());
         }
-        if state.waiting.len() >= self.queue_length {
-            return Acquired::Full;
+        if !may_wait {
+            return Acquired::Busy;
         }
         let (sender, receiver) = oneshot::channel();
-        let number = state.next_waiter;
-        state.next_waiter += 1;
-        state.waiting.push_back((number, sender));
-        self.gauges.queued.inc();
-        let position = state.waiting.len();
-        Acquired::Later(Waiter { pool: Arc::clone(self), number, position, receiver })
+        let (ticket, position, pushed_out) =
+            match state.line.join(class, caller, Seat { sender, may_lose: true }) {
+                Joined::In { ticket, place, pushed_out } => (ticket, place, pushed_out),
+                Joined::Full => return Acquired::Full,
+                Joined::TooMany(own) => return Acquired::TooMany(own),
+            };
+        self.count(&state);
+        let claim = state.running.claim_below(class);
+        let wait = state.pace.wait(position, self.permits);
+        drop(state);
+        if let Some(seat) = pushed_out {
+            drop(seat.sender.send(Err(PushedOut)));
+        }
+        if let Some(claim) = claim {
+            claim.tell();
+        }
+        let standing = Standing { position, wait };
+        Acquired::Later(Waiter { pool: Arc::clone(self), ticket, standing, receiver })
     }
 
-    /// Gives a returned permit to whoever waits longest, or keeps it.
-    fn give_back(self: &Arc<Self>) {
+    /// Gives a returned permit to whose turn it is, or keeps it. One that was given up goes to a
+    /// request above its class.
+    fn give_back(self: &Arc<Self>, permit: &Permit) {
+        self.gauges.in_use.dec();
         let mut state = self.lock();
-        let next = if state.closed { None } else { state.waiting.pop_front() };
-        let Some((_, sender)) = next else {
+        if let Some(losable) = &permit.losable {
+            state.running.remove(&losable.claim);
+        }
+        if let Some(since) = permit.since.filter(|_| !permit.is_yielded) {
+            state.pace.note(since.elapsed());
+        }
+        let losable = permit.losable.as_ref().filter(|_| permit.is_yielded);
+        let taken_from = losable.map(|losable| losable.ticket.class);
+        let line = if state.closed { None } else { Some(&mut state.line) };
+        let next = line.and_then(|line| {
+            let above = taken_from.and_then(|class| line.next_above(class));
+            above.or_else(|| line.next())
+        });
+        let Some((ticket, seat)) = next else {
             state.free += 1;
             return;
         };
-        self.gauges.queued.dec();
+        self.count(&state);
+        let permit = self.permit(&mut state, ticket, seat.may_lose);
         drop(state);
         // A waiter that has just left drops the permit it is sent, which comes back here and goes
         // to the next in line. The lock is free by now.
-        drop(sender.send(Permit::new(Arc::clone(self))));
+        drop(seat.sender.send(Ok(permit)));
     }
 
     /// From now on a permit that comes back stays: those in the queue are about to be told that
@@ -94,11 +177,21 @@ impl PermitPool {
         self.lock().closed = true;
     }
 
-    fn leave(&self, number: u64) {
-        let mut state = self.lock();
-        if let Some(place) = state.waiting.iter().position(|(waiter, _)| *waiter == number) {
-            state.waiting.remove(place);
-            self.gauges.queued.dec();
+    fn permit(self: &Arc<Self>, state: &mut State, ticket: Ticket, may_lose: bool) -> Permit {
+        self.gauges.in_use.inc();
+        let may_lose = self.preempt && may_lose && ticket.class != Priority::High;
+        let losable = may_lose.then(|| {
+            let claim = state.running.add(ticket.class);
+            Box::new(Losable { ticket, claim })
+        });
+        Permit { pool: Arc::clone(self), losable, since: None, is_yielded: false }
+    }
+
+    fn count(&self, state: &State) {
+        let gauge = |len| i64::try_from(len).unwrap_or(i64::MAX);
+        self.gauges.queued.set(gauge(state.line.len()));
+        for class in Priority::ALL {
+            self.gauges.by_class[class as usize].set(gauge(state.line.len_of(class)));
         }
     }
 
@@ -111,45 +204,134 @@ impl PermitPool {
 /// The right to have the upstream work on one request; given back when dropped.
 pub struct Permit {
     pool: Arc<PermitPool>,
+    /// Of one whose turn may be taken.
+    losable: Option<Box<Losable>>,
+    /// When it came to whoever asked for it.
+    since: Option<Instant>,
+    is_yielded: bool,
+}
+
+/// What it takes to lose a turn and to get another.
+struct Losable {
+    ticket: Ticket,
+    claim: Arc<Claim>,
 }
 
 impl Permit {
-    fn new(pool: Arc<PermitPool>) -> Self {
-        pool.gauges.in_use.inc();
-        Self { pool }
+    fn taken(mut self) -> Self {
+        self.since = Some(Instant::now());
+        self
+    }
+
+    /// The answer has begun: from now on nobody takes the turn.
+    pub fn begin(&self) {
+        let Some(Losable { ticket, claim }) = self.losable.as_deref() else { return };
+        if !claim.begin() {
+            return;
+        }
+        let mut state = self.pool.lock();
+        if state.running.remove(claim) {
+            return;
+        }
+        // It was wanted already: whoever wanted it may want another.
+        let highest = state.line.highest().filter(|highest| *highest > ticket.class);
+        let other = highest.and_then(|highest| state.running.claim_below(highest));
+        drop(state);
+        if let Some(other) = other {
+            other.tell();
+        }
+    }
+
+    /// Does work of this turn, unless the turn is taken meanwhile: then nothing is given, and the work
+    /// is to be dropped before the permit is given up.
+    pub async fn unless_taken<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
+        let Some(losable) = &self.losable else { return Some(work.await) };
+        loop {
+            tokio::select! {
+                biased;
+                () = losable.claim.told() => if self.must_yield(losable) { return None },
+                done = &mut work => return Some(done),
+            }
+        }
+    }
+
+    /// Whether the turn is still wanted, and may be taken. Whoever wanted it may have left or got
+    /// another.
+    fn must_yield(&self, Losable { ticket, claim }: &Losable) -> bool {
+        if claim.has_begun() {
+            return false;
+        }
+        let mut state = self.pool.lock();
+        let is_wanted = state.line.highest().is_some_and(|highest| highest > ticket.class);
+        if !is_wanted {
+            state.running.put_back(claim);
+        }
+        is_wanted
+    }
+
+    /// Gives the turn up to a request of a higher class, for a place at the front of the line.
+    ///
+    /// # Errors
+    /// The permit itself, where it cannot be taken.
+    pub fn give_way(mut self) -> Result<Waiter, Self> {
+        let Some(losable) = &self.losable else { return Err(self) };
+        let ticket = losable.ticket.clone();
+        let (sender, receiver) = oneshot::channel();
+        let pool = Arc::clone(&self.pool);
+        let mut state = pool.lock();
+        let position = state.line.rejoin(&ticket, Seat { sender, may_lose: false });
+        pool.count(&state);
+        let standing = Standing { position, wait: state.pace.wait(position, pool.permits) };
+        drop(state);
+        pool.gauges.preemptions.inc();
+        self.is_yielded = true;
+        Ok(Waiter { pool, ticket, standing, receiver })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.pool.gauges.in_use.dec();
-        self.pool.give_back();
+        self.pool.give_back(self);
     }
 }
 
 /// A place in the queue; resolves to the permit. Dropping it leaves the queue.
 pub struct Waiter {
     pool: Arc<PermitPool>,
-    number: u64,
-    position: usize,
-    receiver: oneshot::Receiver<Permit>,
+    ticket: Ticket,
+    standing: Standing,
+    receiver: oneshot::Receiver<Result<Permit, PushedOut>>,
 }
 
 impl Waiter {
-    /// 1 for the next in line, at the time of joining.
+    /// The place on joining, or a worse one.
     #[must_use]
-    pub fn position(&self) -> usize {
-        self.position
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// The place as it is, or was not long ago: all are found out at once, and for all that wait.
+    #[must_use]
+    pub fn standing_now(&self, now: Instant) -> Option<Standing> {
+        let mut state = self.pool.lock();
+        let steps = u32::try_from(state.line.len() / SURVEY_STEP).unwrap_or(u32::MAX);
+        let fresh = SURVEY_EVERY.saturating_mul(steps.saturating_add(1));
+        if state.surveyed.is_none_or(|at| now.saturating_duration_since(at) >= fresh) {
+            state.line.survey();
+            state.surveyed = Some(now);
+        }
+        let position = state.line.place(&self.ticket)?;
+        Some(Standing { position, wait: state.pace.wait(position, self.pool.permits) })
     }
 }
 
 impl Future for Waiter {
-    type Output = Permit;
+    type Output = Result<Permit, PushedOut>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match Pin::new(&mut self.receiver).poll(cx) {
-            Poll::Ready(Ok(permit)) => Poll::Ready(permit),
-            // The sender is dropped unsent only by `leave`, which only the waiter's own drop calls.
+            Poll::Ready(Ok(turn)) => Poll::Ready(turn.map(Permit::taken)),
+            // The sender is dropped unsent only by the waiter's own drop.
             Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
         }
     }
@@ -157,109 +339,12 @@ impl Future for Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.pool.leave(self.number);
+        let mut state = self.pool.lock();
+        if state.line.leave(&self.ticket).is_some() {
+            self.pool.count(&state);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn gauges() -> PoolGauges {
-        let gauge = |name: &str| IntGauge::new(name, "help").unwrap();
-        PoolGauges { in_use: gauge("in_use"), queued: gauge("queued") }
-    }
-
-    fn now(acquired: Acquired) -> Permit {
-        match acquired {
-            Acquired::Now(permit) => permit,
-            _ => panic!("a permit was free"),
-        }
-    }
-
-    fn later(acquired: Acquired) -> Waiter {
-        match acquired {
-            Acquired::Later(waiter) => waiter,
-            _ => panic!("a place in the queue was free"),
-        }
-    }
-
-    #[test]
-    fn permits_go_out_in_order_of_arrival() {
-        let pool = PermitPool::new(1, 2, gauges());
-        let first = now(pool.acquire());
-        let mut second = later(pool.acquire());
-        let mut third = later(pool.acquire());
-        assert_eq!((second.position(), third.position()), (1, 2));
-        assert!(matches!(pool.acquire(), Acquired::Full));
-        drop(first);
-        assert!((&mut third).now_or_never().is_none());
-        let permit = (&mut second).now_or_never().unwrap();
-        drop(permit);
-        assert!((&mut third).now_or_never().is_some());
-    }
-
-    #[test]
-    fn nobodys_turn_comes_once_the_pool_is_closed() {
-        let pool = PermitPool::new(1, 1, gauges());
-        let first = now(pool.acquire());
-        let mut second = later(pool.acquire());
-        pool.close();
-        drop(first);
-        assert!((&mut second).now_or_never().is_none());
-        drop(second);
-        assert_eq!((pool.gauges.in_use.get(), pool.gauges.queued.get()), (0, 0));
-    }
-
-    #[test]
-    fn a_permit_sent_to_a_waiter_that_leaves_goes_to_the_next() {
-        let pool = PermitPool::new(1, 2, gauges());
-        let first = now(pool.acquire());
-        let second = later(pool.acquire());
-        let third = later(pool.acquire());
-        drop(first);
-        drop(second);
-        assert!(third.now_or_never().is_some());
-        assert_eq!((pool.gauges.in_use.get(), pool.gauges.queued.get()), (0, 0));
-    }
-
-    proptest! {
-        /// Whatever the order of arriving, leaving and finishing: never more permits than there
-        /// are, none lost at the end.
-        #[test]
-        fn permits_are_conserved(steps in proptest::collection::vec((0..3u8, 0..8usize), 1..200)) {
-            let pool = PermitPool::new(3, 4, gauges());
-            let (mut held, mut waiting) = (Vec::new(), Vec::new());
-            for (step, which) in steps {
-                match step {
-                    0 => match pool.acquire() {
-                        Acquired::Now(permit) => held.push(permit),
-                        Acquired::Later(waiter) => waiting.push(waiter),
-                        Acquired::Full => prop_assert_eq!(pool.lock().waiting.len(), 4),
-                    },
-                    1 if which < held.len() => drop(held.remove(which)),
-                    2 if which < waiting.len() => drop(waiting.remove(which)),
-                    _ => {}
-                }
-                let mut still = Vec::new();
-                for mut waiter in waiting {
-                    match (&mut waiter).now_or_never() {
-                        Some(permit) => held.push(permit),
-                        None => still.push(waiter),
-                    }
-                }
-                waiting = still;
-                prop_assert!(held.len() <= 3);
-                prop_assert_eq!(pool.gauges.in_use.get(), i64::try_from(held.len()).unwrap());
-                prop_assert_eq!(pool.gauges.queued.get(), i64::try_from(waiting.len()).unwrap());
-            }
-            drop(waiting);
-            drop(held);
-            prop_assert_eq!(pool.lock().free, 3);
-            prop_assert_eq!(pool.gauges.in_use.get(), 0);
-        }
-    }
-}
+mod tests;

@@ -4,18 +4,14 @@
 //! attempts, and all of a model's requests together may add only a share to its load, so that
 //! retries do not bury an upstream which is in trouble.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tidegate_protocol::{ErrorKind, Failure};
 
+use super::budget::Budget;
 use crate::config::Retries;
 use crate::provider::Again;
 
-/// The price of an attempt; a request brings in the budget's percentage.
-const PRICE: u32 = 100;
-/// So many attempts can be saved up. A gateway with few requests would never earn one.
-const SAVED_ATTEMPTS: u32 = 10;
 /// Where the upstream does not say how long: spread, so that those refused together do not come
 /// back together.
 const PAUSE_MILLISECONDS: std::ops::Range<u64> = 100..300;
@@ -56,26 +52,19 @@ pub struct Retry {
 /// What all requests to a model may spend on further attempts, on all workers.
 pub struct RetryBudget {
     policy: Retries,
-    savings: AtomicU32,
+    budget: Budget,
 }
 
 impl RetryBudget {
     #[must_use]
     pub fn new(policy: Retries) -> Self {
-        let savings = AtomicU32::new(most_savings(&policy));
-        Self { policy, savings }
+        let budget = Budget::full(policy.budget_percent);
+        Self { policy, budget }
     }
 
     /// A request goes out for the first time.
     pub fn earn(&self) {
-        let (share, most) = (self.policy.budget_percent, most_savings(&self.policy));
-        let add = |savings: u32| (savings < most).then(|| (savings + share).min(most));
-        let _ = self.savings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-    }
-
-    fn spend(&self) -> bool {
-        let take = |savings: u32| savings.checked_sub(PRICE);
-        self.savings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        self.budget.earn();
     }
 
     /// Whether a request that went out `made` times, and failed so, goes out again.
@@ -100,12 +89,8 @@ impl RetryBudget {
         };
         let most = self.policy.max_pause;
         let pause = asked.unwrap_or_else(|| spread().min(most));
-        (pause <= most && self.spend()).then_some(Retry { pause, reason })
+        (pause <= most && self.budget.spend()).then_some(Retry { pause, reason })
     }
-}
-
-fn most_savings(policy: &Retries) -> u32 {
-    if policy.budget_percent == 0 { 0 } else { PRICE * SAVED_ATTEMPTS }
 }
 
 fn spread() -> Duration {
@@ -114,6 +99,7 @@ fn spread() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::SAVED;
     use super::*;
 
     fn budget(max_attempts: u32, budget_percent: u32) -> RetryBudget {
@@ -158,7 +144,7 @@ mod tests {
             budget.earn();
             retries += u32::from(pause(&budget, None).is_some());
         }
-        assert_eq!(retries, 200 + SAVED_ATTEMPTS - 1, "the first found nothing to save");
+        assert_eq!(retries, 200 + SAVED - 1, "the first found nothing to save");
     }
 
     #[test]

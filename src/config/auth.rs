@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::kind;
+use super::queue::Priority;
 use super::secret::{Masked, Secret};
 use super::section::Section;
 
@@ -26,15 +27,18 @@ pub struct ApiKey {
     pub key: Secret,
     /// Sees and cancels the streams of others too.
     pub admin: bool,
+    /// The highest that its requests may have.
+    pub priority: Priority,
 }
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, key: _, admin } = self;
+        let Self { name, key: _, admin, priority } = self;
         f.debug_struct("ApiKey")
             .field("name", name)
             .field("key", &Masked)
             .field("admin", admin)
+            .field("priority", priority)
             .finish()
     }
 }
@@ -42,7 +46,12 @@ impl fmt::Debug for ApiKey {
 impl Auth {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let single = section.optional("key", &kind::secret(MIN_KEY_CHARS));
-        let single = single.map(|key| ApiKey { name: DEFAULT_NAME.to_owned(), key, admin: true });
+        let single = single.map(|key| ApiKey {
+            name: DEFAULT_NAME.to_owned(),
+            key,
+            admin: true,
+            priority: Priority::default(),
+        });
         let mut keys: Vec<_> = single.into_iter().collect();
         section.sections("keys", |section| {
             if let Some(key) = ApiKey::read(section, &keys) {
@@ -58,6 +67,8 @@ impl ApiKey {
         let name = section.required("name", &kind::name(64, "._@-"));
         let key = section.required("key", &kind::secret(MIN_KEY_CHARS));
         let admin = section.get("admin", &kind::boolean(), false);
+        let priority = kind::choice(&Priority::ALL, Priority::as_str);
+        let priority = section.get("priority", &priority, Priority::default());
         if others.iter().any(|other| Some(&other.name) == name.as_ref()) {
             section.conflict("name", "must be unique: another key has it too");
         }
@@ -66,13 +77,13 @@ impl ApiKey {
             let explanation = format!("must be unique: `{}` has the same key", other.name);
             section.conflict("key", explanation);
         }
-        Some(Self { name: name?, key: key?, admin })
+        Some(Self { name: name?, key: key?, admin, priority })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use crate::config::{Config, Priority};
 
     const ONE: &str = "canary-canary-canary-canary-canary";
     const TWO: &str = "carrot-carrot-carrot-carrot-carrot";
@@ -80,10 +91,11 @@ mod tests {
     #[test]
     fn the_single_key_is_an_admins() {
         let env = [("AUTH_KEY".to_owned(), ONE.to_owned())];
-        let text = format!("[[auth.keys]]\nname = \"bob\"\nkey = \"{TWO}\"\n");
+        let text = format!("[[auth.keys]]\nname = \"bob\"\nkey = \"{TWO}\"\npriority = \"high\"\n");
         let keys = Config::parse(&text, env).unwrap().config.auth.keys;
-        let found: Vec<_> = keys.iter().map(|key| (key.name.as_str(), key.admin)).collect();
-        assert_eq!(found, [("default", true), ("bob", false)]);
+        let found: Vec<_> =
+            keys.iter().map(|key| (key.name.as_str(), key.admin, key.priority)).collect();
+        assert_eq!(found, [("default", true, Priority::Normal), ("bob", false, Priority::High)]);
         assert!(keys[0].key.matches(ONE));
         assert!(!format!("{keys:?}").contains("canary"));
     }

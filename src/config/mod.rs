@@ -7,8 +7,8 @@
 //!
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
-//!   [`rate_limits`], [`responses`], [`discovery`]: the sections.
-//! - `retries`, `disconnect`: a model's policies.
+//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`discovery`]: the sections.
+//! - `retries`, `disconnect`, `takeover`: a model's policies.
 //! - `model_list`, `credentials`: how the file and the environment make up the models.
 //! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
 //! - `document`, `environment`, `raw`: where values come from.
@@ -24,12 +24,14 @@ mod document;
 mod environment;
 pub mod fault;
 pub mod health;
+pub mod journal;
 mod kind;
 pub mod log;
 pub mod metrics;
 mod model_list;
 pub mod models;
 mod nesting;
+pub mod queue;
 pub mod rate_limits;
 mod raw;
 pub mod report;
@@ -39,6 +41,7 @@ pub mod secret;
 mod section;
 pub mod server;
 mod suggest;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -52,15 +55,18 @@ pub use disconnect::{Disconnect, OnDisconnect};
 pub use discovery::Ollama;
 pub use fault::{Fault, Faults, Problem, Source};
 pub use health::Health;
+pub use journal::Journal;
 pub use log::{Log, LogFormat, LogLevel};
 pub use metrics::Metrics;
 pub use models::{Model, ModelType, ProviderKind, Timeouts};
+pub use queue::{Priority, QueueLimits, Weights};
 pub use rate_limits::RateLimits;
 pub use report::Effective;
 pub use responses::Responses;
 pub use retries::Retries;
 pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
+pub use takeover::{Continuation, Hedging};
 pub use url::is_authority;
 
 use document::Document;
@@ -88,7 +94,10 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub rate_limits: RateLimits,
+    /// How the turns of busy models are shared out.
+    pub queue: Weights,
     pub responses: Responses,
+    pub journal: Journal,
 }
 
 /// A configuration without faults.
@@ -159,7 +168,9 @@ impl Config {
             log: root.section("log", Log::read),
             auth: root.section("auth", Auth::read),
             rate_limits: root.section("rate_limits", RateLimits::read),
+            queue: root.section("queue", Weights::read),
             responses: root.section("responses", Responses::read),
+            journal: root.section("journal", Journal::read),
             server,
         }
     }

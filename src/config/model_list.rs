@@ -6,11 +6,13 @@ use super::environment::{NamedModel, VLLM_BASE_URL, VLLM_MODEL};
 use super::fault::{Problem, Source};
 use super::kind;
 use super::models::{
-    DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_LINE_BYTES, DEFAULT_QUEUE_LENGTH, Model, ModelType,
-    OPENAI_URL, ProviderKind, Timeouts,
+    DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_LINE_BYTES, Model, ModelType, OPENAI_URL, ProviderKind,
+    Timeouts,
 };
+use super::queue::QueueLimits;
 use super::retries::Retries;
 use super::section::Section;
+use super::takeover::{self, Continuation, Hedging};
 
 /// What has been read of a model, whether or not the rest of it is right.
 struct Entry {
@@ -50,6 +52,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Model> {
         models.iter().filter(|model| model.api_key.is_none() && model.base_url == OPENAI_URL);
     let keyless: Vec<_> = keyless.map(|model| model.name.as_str()).collect();
     credentials::warn(root, &keyless);
+    takeover::check(root, &models);
     models
 }
 
@@ -66,7 +69,7 @@ pub(super) fn read_active(root: &mut Section<'_>, models: &[Model]) -> Option<St
     Some(active)
 }
 
-fn name_kind() -> kind::Kind<String> {
+pub(super) fn name_kind() -> kind::Kind<String> {
     kind::name(128, "._:/@-")
 }
 
@@ -107,8 +110,8 @@ fn read_model(
     let upstream_model = section.get("upstream_model", &upstream_model, default);
     let mut integer = |key, default, range| section.get(key, &kind::integer(range), default);
     let max_concurrency = integer("max_concurrency", DEFAULT_MAX_CONCURRENCY, 1..=100_000);
-    let queue_length = integer("queue_length", DEFAULT_QUEUE_LENGTH, 0..=1_000_000);
     let max_line_bytes = integer("max_line_bytes", DEFAULT_MAX_LINE_BYTES, 1024..=67_108_864);
+    let queue = QueueLimits::read(section);
     let timeouts = read_timeouts(section);
     Some(Model {
         name: name?,
@@ -118,10 +121,13 @@ fn read_model(
         upstream_model,
         api_key,
         max_concurrency,
-        queue_length,
+        queue,
         timeouts,
         retries: Retries::read(section),
         disconnect: Disconnect::read(section),
+        coalesce: section.get("coalesce", &kind::boolean(), false),
+        continuation: Continuation::read(section),
+        hedging: Hedging::read(section),
         max_line_bytes,
     })
 }

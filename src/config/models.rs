@@ -4,15 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use super::disconnect::Disconnect;
+use super::queue::QueueLimits;
 use super::retries::Retries;
 use super::secret::{Masked, Secret};
+use super::takeover::{Continuation, Hedging};
 
 pub(super) const OPENAI_URL: &str = "https://api.openai.com/v1";
 pub(super) const OLLAMA_URL: &str = "http://127.0.0.1:11434";
 const VLLM_URL: &str = "http://127.0.0.1:8000/v1";
 
 pub(super) const DEFAULT_MAX_CONCURRENCY: usize = 10;
-pub(super) const DEFAULT_QUEUE_LENGTH: usize = 100;
 pub(super) const DEFAULT_MAX_LINE_BYTES: usize = 1_048_576;
 
 /// What kind of upstream runs a model.
@@ -85,11 +86,14 @@ pub struct Model {
     pub api_key: Option<Secret>,
     /// How many answers the upstream generates at a time.
     pub max_concurrency: usize,
-    /// How many requests may wait for their turn; 0 refuses what cannot start at once.
-    pub queue_length: usize,
+    pub queue: QueueLimits,
     pub timeouts: Timeouts,
     pub retries: Retries,
     pub disconnect: Disconnect,
+    /// Whether the same requests at the same time get one answer, where it would be the same.
+    pub coalesce: bool,
+    pub continuation: Continuation,
+    pub hedging: Hedging,
     /// The longest line or frame that is taken from the upstream.
     pub max_line_bytes: usize,
 }
@@ -143,10 +147,13 @@ impl Model {
             upstream_model: name.to_owned(),
             api_key: None,
             max_concurrency: DEFAULT_MAX_CONCURRENCY,
-            queue_length: DEFAULT_QUEUE_LENGTH,
+            queue: QueueLimits::default(),
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             disconnect: Disconnect::default(),
+            coalesce: false,
+            continuation: Continuation::default(),
+            hedging: Hedging::default(),
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
         }
     }
@@ -162,10 +169,13 @@ impl fmt::Debug for Model {
             .field("upstream_model", &self.upstream_model)
             .field("api_key", &self.api_key.as_ref().map(|_| Masked))
             .field("max_concurrency", &self.max_concurrency)
-            .field("queue_length", &self.queue_length)
+            .field("queue", &self.queue)
             .field("timeouts", &self.timeouts)
             .field("retries", &self.retries)
             .field("disconnect", &self.disconnect)
+            .field("coalesce", &self.coalesce)
+            .field("continuation", &self.continuation)
+            .field("hedging", &self.hedging)
             .field("max_line_bytes", &self.max_line_bytes)
             .finish()
     }

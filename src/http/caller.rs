@@ -27,6 +27,7 @@ pub fn identify(
     Ok(Caller {
         owner: identity.owner,
         admin: identity.admin,
+        priority: identity.priority,
         address: client_address(request, proxies),
     })
 }

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
 use tokio::time::timeout;
 
+use super::attach::{self, Reader, given, take_up, write_limit};
 use super::body::{BodyLimits, read_body, was_reset};
 use super::caller::{TrustedProxies, identify};
 use super::dialect::{AnswerContext, Dialect};
@@ -18,18 +19,23 @@ use super::disconnect::{Wish, disconnect_wish};
 use super::error::ApiError;
 use super::event_stream::{LastWords, LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
+use super::queue::{QueueWish, name_place, queue_wish};
+use super::resume::{Asked, EventId, Fingerprints, Kept, Resumption};
 use super::worker::{Opening, Worker, answer_context};
 use crate::access::Caller;
 use crate::admission::Admission;
+use crate::backend::Place;
 use crate::config::{Chat, OnDisconnect};
 use crate::provider;
-use crate::stream::{Delivery, Subscription};
+use crate::registry::Opened;
+use crate::stream::{Delivery, Standing, Subscription};
 
 /// What bounds a chat request.
 pub struct ChatLimits {
     pub body: BodyLimits,
     pub chat: Chat,
     pub proxies: TrustedProxies,
+    pub fingerprints: Fingerprints,
 }
 
 /// Answers a request for a chat, a completion or embeddings, streamed or whole.
@@ -47,9 +53,9 @@ pub async fn chat<D: Dialect>(
     let mut request = D::decode(&body, &limits.chat)?;
     drop(body);
     request.model = request.model.map(|name| known_name::<D>(name, &admission));
-    let manner =
-        Manner { name: D::NAME, at_once: D::at_once, last_words: D::last_words, stream: D::stream };
-    Ok(arrived.answer(payload, request, &manner, D::encoder, &admission, &worker).await?)
+    let manner = Manner::of::<D>();
+    let answering = arrived.open(request, &manner, D::encoder, &admission, &worker).await?;
+    Ok(answering.respond(payload, &manner, &worker).await?)
 }
 
 /// A request whose caller is known, and allowed to ask.
@@ -57,6 +63,10 @@ pub(super) struct Arrived {
     arrival: Arrival,
     pub caller: Caller,
     wish: Wish,
+    resumption: Resumption,
+    /// Of what is asked, where that is needed.
+    fingerprint: Option<u64>,
+    queue: QueueWish,
     version: Version,
 }
 
@@ -68,6 +78,21 @@ pub(super) struct Manner {
     pub at_once: fn(&Request, &str) -> Option<Vec<u8>>,
     pub last_words: LastWords,
     pub stream: fn(LiveAnswer) -> HttpResponse,
+    pub kept: Kept,
+}
+
+impl Manner {
+    /// Of a dialect.
+    #[must_use]
+    pub fn of<D: Dialect>() -> Self {
+        Self {
+            name: D::NAME,
+            at_once: D::at_once,
+            last_words: D::last_words,
+            stream: D::stream,
+            kept: D::KEPT,
+        }
+    }
 }
 
 /// Takes a request in: who asks, whether it may, and what.
@@ -85,8 +110,13 @@ pub(super) async fn receive<D: Dialect>(
     arrival.note.caller(&caller);
     pace::<D>(admission, &caller, &arrival.note)?;
     let wish = disconnect_wish(http.headers())?;
+    let resumption = Resumption::read(http.headers())?;
+    let queue = queue_wish(http.headers())?;
     let body = read_body::<D>(http, payload, limits.body).await?;
-    Ok((Arrived { arrival, caller, wish, version: http.version() }, body))
+    let is_compared = resumption.key.is_some() || admission.coalesces();
+    let fingerprint = is_compared.then(|| limits.fingerprints.of(http.path(), &body));
+    let version = http.version();
+    Ok((Arrived { arrival, caller, wish, resumption, fingerprint, queue, version }, body))
 }
 
 impl Arrived {
@@ -95,20 +125,32 @@ impl Arrived {
         self.arrival.id
     }
 
-    /// Answers, once the request is understood; `encoder` makes what writes the answer.
+    /// The answer goes on whatever its client does.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.wish = Wish::detached();
+        self
+    }
+
+    /// Begins the answer, once the request is understood; `encoder` makes what writes it.
     ///
     /// # Errors
-    /// Every failure that comes before the first byte of the answer.
-    pub async fn answer(
+    /// Every failure that comes before an upstream is asked.
+    pub async fn open(
         self,
-        payload: Payload,
         request: Request,
         manner: &Manner,
         encoder: impl FnOnce(&Request, &AnswerContext<'_>) -> Box<dyn Encoder>,
         admission: &Admission,
         worker: &Worker,
-    ) -> Result<HttpResponse, Failure> {
-        let Self { arrival: Arrival { id, at, note }, caller, wish, version } = self;
+    ) -> Result<Answering, Failure> {
+        let Self { arrival: Arrival { id, at, note }, caller, version, resumption, .. } = self;
+        if let Some(EventId { stream, number }) = resumption.last_event {
+            let reader = Reader { after: number, version, note };
+            return Ok(Answering::Again { stream, caller, reader });
+        }
+        let claimant = self.queue.of(&caller, admission.keys().is_on());
+        let place = claimant.place.clone();
         let ticket = admission.admit(caller, &request)?;
         let model = &ticket.route.model;
         note.model(&model.name);
@@ -117,25 +159,127 @@ impl Arrived {
         if !provider::relays(model.provider, &request)
             && let Some(body) = (manner.at_once)(&request, &model.name)
         {
-            return Ok(HttpResponse::Ok().content_type("application/json").body(body));
+            return Ok(Answering::AtOnce(body));
         }
-        let wants_stream = request.stream;
-        let disconnect = wish.within(&model.disconnect);
-        let goes_on = disconnect.policy != OnDisconnect::Cancel;
+        let asked = Asked { resumption: &resumption, fingerprint: self.fingerprint };
+        let keeping = asked.keeping(manner.kept, &request, model, &ticket.caller);
+        let keeping = keeping.filter(|_| worker.journals.limits().is_on());
+        let streams = request.stream;
+        let kept = keeping.as_ref().map(|keeping| keeping.numbered);
+        let comes_back = kept.is_some() && resumption.is_wanted();
+        let disconnect = self.wish.within(&model.disconnect, comes_back);
+        note.opened(disconnect.policy != OnDisconnect::Cancel);
         let encoder = encoder(&request, &answer_context(id, model, &request));
-        let opening = Opening { id, arrived: at, dialect: manner.name, encoder, disconnect };
-        let subscription = worker.open(opening, ticket, request).await?;
-        note.opened(goes_on);
-        let mut response = if wants_stream {
+        let dialect = manner.name;
+        let opening = Opening { id, arrived: at, dialect, encoder, disconnect, claimant, keeping };
+        let Opened { subscription, joined } = worker.open(opening, ticket, request).await?;
+        Ok(match joined {
+            Some(standing) => {
+                let reader = Reader { after: 0, version, note };
+                Answering::Joined { standing, subscription, reader }
+            }
+            None => Answering::Live(Live {
+                id,
+                subscription,
+                streams,
+                kept,
+                version,
+                note,
+                place,
+                ignored,
+            }),
+        })
+    }
+}
+
+/// What a request is answered with.
+pub(super) enum Answering {
+    /// A whole answer that needed no upstream.
+    AtOnce(Vec<u8>),
+    /// The rest of a stream that its client has read a part of.
+    Again {
+        stream: StreamId,
+        caller: Caller,
+        reader: Reader,
+    },
+    /// A stream that another request has begun.
+    Joined {
+        standing: Standing,
+        subscription: Subscription,
+        reader: Reader,
+    },
+    Live(Live),
+}
+
+/// An answer that has begun.
+pub(super) struct Live {
+    pub id: StreamId,
+    subscription: Subscription,
+    streams: bool,
+    /// Whether it is kept, and its events get ids.
+    kept: Option<bool>,
+    version: Version,
+    note: AccessNote,
+    place: Place,
+    ignored: Vec<String>,
+}
+
+impl Answering {
+    /// The response; its head is there once it is known how the answer begins.
+    ///
+    /// # Errors
+    /// Every failure that comes before the first byte of the answer.
+    pub async fn respond(
+        self,
+        payload: Payload,
+        manner: &Manner,
+        worker: &Worker,
+    ) -> Result<HttpResponse, Failure> {
+        match self {
+            Self::AtOnce(body) => {
+                Ok(HttpResponse::Ok().content_type("application/json").body(body))
+            }
+            Self::Again { stream, caller, reader } => {
+                take_up(stream, reader, payload, &caller, worker).await
+            }
+            Self::Joined { standing, subscription, reader } => {
+                given(&standing, subscription, reader, payload, worker).await
+            }
+            Self::Live(live) => live.respond(payload, manner, worker).await,
+        }
+    }
+}
+
+impl Live {
+    async fn respond(
+        self,
+        payload: Payload,
+        manner: &Manner,
+        worker: &Worker,
+    ) -> Result<HttpResponse, Failure> {
+        let Self { id, subscription, streams, kept, version, note, place, ignored } = self;
+        let mut response = if streams {
             let words = manner.last_words;
             let answer = streamed(subscription, id, worker.heartbeat, words, note).await?;
-            let limit = (version == Version::HTTP_2).then_some(worker.write_timeout);
-            (manner.stream)(answer.within(limit))
+            let answer = answer.numbered(kept == Some(true));
+            (manner.stream)(answer.within(write_limit(version, worker)))
         } else {
             whole(subscription, payload, worker.heartbeat, &note).await?
         };
+        name_place(&mut response, &place);
         name_ignored(&mut response, &ignored);
+        if kept.is_some() {
+            attach::name(&mut response, id);
+        }
         Ok(response)
+    }
+
+    /// The response where nobody waits for the answer.
+    #[must_use]
+    pub fn left(self, body: Bytes) -> HttpResponse {
+        let mut response = HttpResponse::Ok().content_type("application/json").body(body);
+        name_ignored(&mut response, &self.ignored);
+        response
     }
 }
 
@@ -211,7 +355,7 @@ async fn streamed(
 
 /// Waits for the end and gives the answer as one body. Asks at every heartbeat whether anybody
 /// still wants it.
-async fn whole(
+pub(super) async fn whole(
     mut subscription: Subscription,
     mut payload: Payload,
     heartbeat: Duration,

@@ -1,10 +1,11 @@
 //! A dialect as the HTTP layer needs it.
 
 use actix_web::HttpResponse;
-use tidegate_protocol::{Encoder, End, Failure, Outcome, Payload, Request, StreamId};
+use tidegate_protocol::{Encoder, End, Failure, Framing, Outcome, Payload, Request, StreamId};
 
 use super::allowance::Headers;
 use super::event_stream::LiveAnswer;
+use super::resume::Kept;
 use crate::access::Allowance;
 use crate::config::Chat;
 
@@ -23,6 +24,8 @@ pub struct AnswerContext<'a> {
 pub trait Dialect: 'static {
     /// As the stream list and logs spell it.
     const NAME: &'static str;
+    /// How its answers are kept for clients that come back.
+    const KEPT: Kept = Kept { framing: Framing::Events, always: false };
     /// Whether a body need not be called JSON, as long as no page in a browser sent it.
     const ANY_CONTENT_TYPE: bool = false;
 

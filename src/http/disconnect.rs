@@ -18,11 +18,22 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// The wish, within what the model allows.
+    /// The answer is to go on without its client.
     #[must_use]
-    pub fn within(&self, model: &Disconnect) -> Disconnect {
+    pub fn detached() -> Self {
+        Self { policy: Some(OnDisconnect::Detach), run_on: None }
+    }
+
+    /// The wish, within what the model allows. An answer that its client may come back for runs on,
+    /// unless somebody has said otherwise.
+    #[must_use]
+    pub fn within(&self, model: &Disconnect, comes_back: bool) -> Disconnect {
+        let policy = match model.policy {
+            OnDisconnect::Cancel if comes_back => OnDisconnect::RunOn,
+            policy => policy,
+        };
         Disconnect {
-            policy: self.policy.unwrap_or(model.policy),
+            policy: self.policy.unwrap_or(policy),
             run_on: self.run_on.map_or(model.run_on, |wanted| wanted.min(model.run_on)),
         }
     }
@@ -67,7 +78,7 @@ mod tests {
         for value in values {
             headers.append(ON_DISCONNECT, HeaderValue::from_str(value).unwrap());
         }
-        disconnect_wish(&headers).map(|wish| wish.within(&Disconnect::default()))
+        disconnect_wish(&headers).map(|wish| wish.within(&Disconnect::default(), false))
     }
 
     #[test]

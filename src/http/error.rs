@@ -21,6 +21,8 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::InvalidRequest | ErrorKind::UpstreamRejected => StatusCode::BAD_REQUEST,
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::NotFound | ErrorKind::ModelNotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Gone => StatusCode::GONE,
+        ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -41,7 +43,9 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::UpstreamProtocol
         | ErrorKind::Truncated => StatusCode::BAD_GATEWAY,
         // 499: the client closed the request. Seen only when somebody else cancelled it.
-        ErrorKind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::CONFLICT),
+        ErrorKind::Cancelled | ErrorKind::TooSlow => {
+            StatusCode::from_u16(499).unwrap_or(StatusCode::CONFLICT)
+        }
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

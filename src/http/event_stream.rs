@@ -1,6 +1,7 @@
 //! A live answer as a response body.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct LiveAnswer {
     /// Says the terminal if the stream's own actor died before it could.
     last_words: LastWords,
     last_number: u64,
+    /// Its events get ids, though its dialect has none.
+    numbered: bool,
     note: AccessNote,
     write_limit: Option<WriteLimit>,
 }
@@ -54,7 +57,22 @@ impl LiveAnswer {
         note: AccessNote,
     ) -> Self {
         let heartbeat = Heartbeat::new(heartbeat);
-        Self { id, heartbeat, first, rest, last_words, last_number: 0, note, write_limit: None }
+        let (last_number, numbered, write_limit) = (0, false, None);
+        Self { id, heartbeat, first, rest, last_words, last_number, numbered, note, write_limit }
+    }
+
+    /// Its client has had the events up to that number.
+    #[must_use]
+    pub fn behind(mut self, number: u64) -> Self {
+        self.last_number = number;
+        self
+    }
+
+    /// Whether its events get ids.
+    #[must_use]
+    pub fn numbered(mut self, numbered: bool) -> Self {
+        self.numbered = numbered;
+        self
     }
 
     /// Limits how long its client may take nothing. Over HTTP/1 the kernel does.
@@ -80,7 +98,7 @@ impl LiveAnswer {
 impl Drop for LiveAnswer {
     /// An end that its client did not take is the answer's end all the same.
     fn drop(&mut self) {
-        if let Some(closing) = self.rest.take_end() {
+        if let Some(closing) = self.rest.the_end() {
             self.note.ended(&closing);
         }
     }
@@ -194,9 +212,10 @@ impl MessageBody for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
+        let ids = self.answer.numbered.then_some(self.answer.id);
         loop {
             let bytes = match self.answer.poll_next_unpin(cx) {
-                Poll::Ready(Some(Live::Frames(frames))) => join(frames),
+                Poll::Ready(Some(Live::Frames(frames))) => join(frames, ids),
                 Poll::Ready(Some(Live::Idle)) => Bytes::from_static(self.keep_alive),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
@@ -209,25 +228,33 @@ impl MessageBody for WireBody {
     }
 }
 
-/// One piece stays as it is; many become one.
-fn join(mut frames: VecDeque<Frame>) -> Bytes {
+/// One piece stays as it is; many become one. With a stream's id, each gets one of its own.
+fn join(mut frames: VecDeque<Frame>, ids: Option<StreamId>) -> Bytes {
     if frames.len() == 1
+        && ids.is_none()
         && let Some(Frame { payload: Payload::Wire(bytes), .. }) = frames.pop_front()
     {
         return bytes;
     }
-    let size = frames.iter().map(|frame| frame.payload.len()).sum();
-    let mut joined = BytesMut::with_capacity(size);
-    for frame in frames {
-        if let Payload::Wire(bytes) = frame.payload {
+    let size: usize = frames.iter().map(|frame| frame.payload.len()).sum();
+    let mut joined = BytesMut::with_capacity(size + ids.map_or(0, |_| ID_BYTES * frames.len()));
+    for Frame { number, payload } in frames {
+        if let Some(id) = ids {
+            // Writing to memory does not fail.
+            let _ = writeln!(joined, "id: {id}:{number}");
+        }
+        if let Payload::Wire(bytes) = payload {
             joined.extend_from_slice(&bytes);
         }
     }
     joined.freeze()
 }
 
+/// The line that names an event: a stream's id and a number.
+const ID_BYTES: usize = 48;
+
 /// The body of an unstreamed answer.
 #[must_use]
 pub fn whole_body(closing: Closing) -> Bytes {
-    join(closing.frames.into())
+    join(closing.frames.into(), None)
 }

@@ -8,12 +8,14 @@
 //! - [`ollama`], [`ollama_routes`], `ollama_models`: the same for Ollama's API, and its lists.
 //! - [`responses`]: OpenAI's Responses, which may be asked for again.
 //! - [`event_stream`]: a live answer as a response body.
+//! - [`resume`]: what a request says about coming back; [`attach`]: streams that are there already.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
 //! - [`allowance`]: how much a caller may still ask, as headers.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
 //! - [`ahead`]: how far a client may send ahead of its answer.
 //! - `disconnect`: what a request wants if its client leaves.
+//! - [`queue`]: what it wants of its model's queue, and where it stands there.
 //! - [`host`]: whom a request is for, if it is well-formed.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
@@ -23,6 +25,7 @@ pub mod ahead;
 pub mod allowance;
 pub mod anthropic;
 mod anthropic_count;
+pub mod attach;
 pub mod body;
 pub mod caller;
 pub mod chat;
@@ -39,7 +42,9 @@ pub mod ollama;
 mod ollama_models;
 pub mod ollama_routes;
 pub mod openai;
+pub mod queue;
 pub mod responses;
+pub mod resume;
 pub mod routes;
 pub mod status;
 pub mod streams;

@@ -11,10 +11,11 @@ use bytestring::ByteString;
 use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
-use tidegate_protocol::{Encoder, Failure, Outcome, Payload, Request, StreamId, sse};
+use tidegate_protocol::{Encoder, Failure, Framing, Outcome, Payload, Request, StreamId, sse};
 
 use super::dialect::{AnswerContext, Dialect, only_the_end};
 use super::event_stream::{ACCEL_BUFFERING, Live, LiveAnswer};
+use super::resume::Kept;
 use crate::config::Chat;
 use crate::stream::Frame;
 
@@ -23,6 +24,7 @@ pub struct Native;
 
 impl Dialect for Native {
     const NAME: &'static str = "native";
+    const KEPT: Kept = Kept { framing: Framing::Events, always: true };
 
     fn decode(body: &[u8], limits: &Chat) -> Result<Request, Failure> {
         let limits = Limits {

@@ -6,10 +6,11 @@ use tidegate_protocol::ollama::RelayEncoder;
 use tidegate_protocol::ollama::client::{
     self, EmbedEncoder, Endpoint, LineEncoder, LineWriter, WholeEncoder,
 };
-use tidegate_protocol::{Encoder, Failure, Outcome, Payload, Request};
+use tidegate_protocol::{Encoder, Failure, Framing, Outcome, Payload, Request};
 
 use super::dialect::{AnswerContext, Dialect, only_the_end};
 use super::event_stream::{LiveAnswer, wire_body};
+use super::resume::Kept;
 use crate::config::Chat;
 use crate::telemetry::clock::unix_nanos;
 
@@ -69,6 +70,7 @@ macro_rules! dialect {
     ($name:ident, $decode:path, $encoder:expr, $at_once:expr) => {
         impl Dialect for $name {
             const NAME: &'static str = NAME;
+            const KEPT: Kept = Kept { framing: Framing::Lines, always: false };
             const ANY_CONTENT_TYPE: bool = true;
 
             /// Ollama has no limits of its own; those of the native API do not hold here.

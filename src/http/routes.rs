@@ -11,13 +11,14 @@ use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
 use super::ollama::OllamaChat;
 use super::openai::{Completions, Embeddings, OpenAi};
-use super::{models, ollama_routes, responses, status, streams};
+use super::{attach, models, ollama_routes, responses, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 29] = [
+pub const ROUTES: [(&str, &str); 30] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
+    ("get", "/api/chat/{id}"),
     ("delete", "/api/chat/{id}"),
     ("get", "/api/models"),
     ("post", "/v1/chat/completions"),
@@ -107,8 +108,9 @@ pub fn configure(app: &mut ServiceConfig) {
     )
     .service(
         web::resource("/api/chat/{id}")
+            .route(web::get().to(attach::resume))
             .route(web::delete().to(streams::cancel))
-            .default_service(web::to(|| async { method_not_allowed::<Native>("DELETE") })),
+            .default_service(web::to(|| async { method_not_allowed::<Native>("GET, DELETE") })),
     )
     .configure(kept_responses)
     .default_service(web::to(not_found));

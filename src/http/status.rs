@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::Instant;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
 
 use super::models::{ModelInfo, Models};
 use crate::registry::Directory;
+use crate::stream::Journals;
 use crate::telemetry::Metrics;
 
 /// Set once the gateway begins to shut down.
@@ -56,7 +59,12 @@ pub async fn ready(models: Data<Models>, draining: Data<Draining>) -> HttpRespon
 }
 
 /// `GET /metrics`, or whatever path the configuration gives it.
-pub async fn metrics(metrics: Data<Metrics>, directory: Data<Directory>) -> HttpResponse {
+pub async fn metrics(
+    metrics: Data<Metrics>,
+    directory: Data<Directory>,
+    journals: Data<Journals>,
+) -> HttpResponse {
+    journals.forget_old(Instant::now());
     let buffered = directory.held_bytes().await;
     metrics.buffered_bytes.set(i64::try_from(buffered).unwrap_or(i64::MAX));
     match metrics.render() {

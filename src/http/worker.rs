@@ -9,12 +9,12 @@ use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
 
 use super::dialect::AnswerContext;
 use crate::admission::Ticket;
-use crate::backend::{CountTokens, Generate};
+use crate::backend::{Claimant, CountTokens, Generate};
 use crate::config::{Disconnect, Model};
 use crate::provider::{self, Provider};
-use crate::registry::{Open, Registry};
+use crate::registry::{Open, Opened, Registry};
 use crate::routing::Route;
-use crate::stream::{StreamMeta, StreamSpec, Subscription};
+use crate::stream::{Journals, Keeping, StreamMeta, StreamSpec};
 use crate::telemetry::ModelMetrics;
 
 /// One model as a worker reaches it.
@@ -36,6 +36,8 @@ pub(super) struct Opening {
     /// Writes the answer.
     pub encoder: Box<dyn Encoder>,
     pub disconnect: Disconnect,
+    pub keeping: Option<Keeping>,
+    pub claimant: Claimant,
 }
 
 /// Everything of one stream lives on one worker; these are the ways into it.
@@ -48,6 +50,8 @@ pub struct Worker {
     pub answer_bytes: usize,
     pub heartbeat: Duration,
     pub write_timeout: Duration,
+    /// Shared by all workers.
+    pub journals: Arc<Journals>,
 }
 
 impl Worker {
@@ -76,8 +80,8 @@ impl Worker {
         opening: Opening,
         ticket: Ticket,
         request: Request,
-    ) -> Result<Subscription, Failure> {
-        let Opening { id, arrived, dialect, encoder, disconnect } = opening;
+    ) -> Result<Opened, Failure> {
+        let Opening { id, arrived, dialect, encoder, disconnect, claimant, keeping } = opening;
         let model = &ticket.route.model;
         let handle = self.model(&ticket.route)?;
         let spec = StreamSpec {
@@ -91,12 +95,14 @@ impl Worker {
                 arrived,
             },
             request: Arc::new(request),
+            claimant,
             encoder,
             backend: Arc::clone(&handle.backend),
             metrics: Arc::clone(&handle.metrics),
             disconnect,
             buffer_bytes: self.buffer_bytes,
             answer_bytes: self.answer_bytes,
+            keeping,
         };
         let opened = self.registry.send(Open(Box::new(spec))).await;
         opened.map_err(|_| Failure::new(ErrorKind::Internal, "the registry is gone"))?

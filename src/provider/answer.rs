@@ -103,13 +103,7 @@ fn append(batch: &mut Batch, mut more: Batch, secret: Option<&Secret>) {
             failure.message = secret.hidden_in(std::mem::take(&mut failure.message));
         }
     }
-    if batch.is_empty() {
-        *batch = more;
-        return;
-    }
-    batch.frames.extend(more.frames);
-    batch.events.extend(more.events);
-    batch.chunks += more.chunks;
+    batch.append(more);
 }
 
 fn body_failure(error: &PayloadError) -> Failure {

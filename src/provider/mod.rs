@@ -53,6 +53,26 @@ pub struct Call {
     /// Sent along as `X-Request-Id`, so that the upstream's log can be matched.
     pub id: StreamId,
     pub pool: Pool,
+    pub reading: Reading,
+}
+
+/// How an answer is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Its frames are passed on where they are of the client's dialect.
+    Relayed,
+    /// As [`Relayed`](Self::Relayed), and what the frames say is told beside them.
+    Heard,
+    /// As events, whatever the client speaks.
+    Told,
+    /// As [`Told`](Self::Told); and the conversation's last message is what the answer begins with.
+    Continued,
+}
+
+impl Reading {
+    fn may_relay(self) -> bool {
+        matches!(self, Self::Relayed | Self::Heard)
+    }
 }
 
 /// An answer in one piece, or a list of models, is read up to here.

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
 use tidegate_protocol::ollama::client::{Endpoint, LineWriter};
-use tidegate_protocol::{Decoder, Failure, Form, Request, Wire, fit, ollama};
+use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Request, Wire, fit, ollama};
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
-use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES, model_missing};
+use super::{Answer, Call, Provider, Reading, Refused, WHOLE_BODY_BYTES, model_missing};
 use crate::config::Model;
 use crate::telemetry::clock::unix_nanos;
 
@@ -38,6 +38,9 @@ impl Provider for Ollama {
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let target = Rc::clone(&self.target);
         async move {
+            if call.reading == Reading::Continued {
+                can_go_on(&target).await?;
+            }
             let encoded = ollama::encode_request(&call.request, &target.upstream_model)?;
             let form = fit::form(&call.request, Wire::Ollama);
             let body = Bytes::from(encoded.body);
@@ -77,7 +80,7 @@ impl Provider for Ollama {
 /// Trusts the response's own type over what was asked, where a whole answer was.
 fn decoder_for(form: Form, reply: &Reply, call: &Call, target: &Target) -> Box<dyn Decoder> {
     let request = &call.request;
-    let relay = fit::relays(request, Wire::Ollama);
+    let relay = call.reading.may_relay() && fit::relays(request, Wire::Ollama);
     let lines = reply.headers.get(CONTENT_TYPE);
     let lines = lines.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-ndjson"));
     if relay && (form.is_embedding() || !(request.stream || lines)) {
@@ -88,7 +91,8 @@ fn decoder_for(form: Form, reply: &Reply, call: &Call, target: &Target) -> Box<d
             _ => Endpoint::Chat,
         };
         let own = LineWriter::new(endpoint, target.upstream_model.clone(), unix_nanos);
-        Box::new(ollama::RelayDecoder::new(target.max_frame_bytes, own))
+        let decoder = ollama::RelayDecoder::new(target.max_frame_bytes, own);
+        Box::new(decoder.hearing(call.reading == Reading::Heard))
     } else if form.is_embedding() {
         Box::new(ollama::VectorDecoder::new(WHOLE_BODY_BYTES, request.texts()))
     } else {
@@ -103,6 +107,18 @@ async fn list(target: &Target) -> Result<Vec<String>, Failure> {
 async fn shown(target: &Target, model: &str) -> Result<Bytes, Failure> {
     let asked = ollama::encode_show(model);
     target.post_for_document("/api/show", asked.into(), SHOW_BYTES).await
+}
+
+/// Ollama answers whatever its model's template makes of a conversation, so it is asked first.
+///
+/// # Errors
+/// When the template has no place for an answer that has begun.
+async fn can_go_on(target: &Target) -> Result<(), Failure> {
+    if ollama::decode_goes_on(&shown(target, &target.upstream_model).await?)? {
+        return Ok(());
+    }
+    let message = "the template of the Ollama's model closes a trailing assistant message";
+    Err(Failure::new(ErrorKind::UpstreamRejected, message))
 }
 
 /// Finds out what an Ollama has to offer, before any model is configured.

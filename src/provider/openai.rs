@@ -11,16 +11,19 @@ use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Original, Request, Wi
 
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
-use super::{Answer, Call, Provider, Refused, WHOLE_BODY_BYTES, counting};
-use crate::config::Model;
+use super::{Answer, Call, Provider, Reading, Refused, WHOLE_BODY_BYTES, counting};
+use crate::config::{Model, ProviderKind};
 
 pub struct OpenAi {
     target: Rc<Target>,
+    /// Goes on with a trailing assistant message only where it is told to.
+    is_vllm: bool,
 }
 
 impl OpenAi {
     pub fn new(client: &HttpClient, model: &Model) -> Self {
-        Self { target: Rc::new(Target::new(client.clone(), model, Wire::OpenAi)) }
+        let target = Rc::new(Target::new(client.clone(), model, Wire::OpenAi));
+        Self { target, is_vllm: model.provider == ProviderKind::Vllm }
     }
 
     pub fn target(&self) -> &Rc<Target> {
@@ -31,13 +34,15 @@ impl OpenAi {
 impl Provider for OpenAi {
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>> {
         let target = Rc::clone(&self.target);
+        let says_so = self.is_vllm && call.reading == Reading::Continued;
         async move {
-            let stream = asks_for_stream(&call.request);
+            let stream = !call.reading.may_relay() || asks_for_stream(&call.request);
             let encoded = openai::encode_request(&call.request, &target.upstream_model, stream)?;
             let form = fit::form(&call.request, Wire::OpenAi);
-            let body = Bytes::from(encoded.body);
-            let reply = target.answer(form, call.id, body, call.pool).await?;
-            let decoder = decoder_for(form, &reply, &call.request, &target);
+            let body = encoded.body;
+            let body = if says_so { openai::continue_final_message(body) } else { body };
+            let reply = target.answer(form, call.id, Bytes::from(body), call.pool).await?;
+            let decoder = decoder_for(form, &reply, &call, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
         }
         .boxed_local()
@@ -74,8 +79,9 @@ fn asks_for_stream(request: &Request) -> bool {
 }
 
 /// Trusts the response's own type over what was asked: some servers answer whole all the same.
-fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) -> Box<dyn Decoder> {
-    let relay = fit::relays(request, Wire::OpenAi);
+fn decoder_for(form: Form, reply: &Reply, call: &Call, target: &Target) -> Box<dyn Decoder> {
+    let request = &*call.request;
+    let relay = call.reading.may_relay() && fit::relays(request, Wire::OpenAi);
     if form.is_embedding() {
         return Box::new(if relay {
             openai::VectorDecoder::relay(WHOLE_BODY_BYTES)
@@ -95,7 +101,7 @@ fn decoder_for(form: Form, reply: &Reply, request: &Request, target: &Target) ->
         let name = &target.upstream_model;
         let choices = request.original.as_ref().map_or(1, Original::choices);
         let decoder = openai::RelayDecoder::new(max, request.include_usage, name);
-        let decoder = decoder.with_choices(choices);
+        let decoder = decoder.with_choices(choices).hearing(call.reading == Reading::Heard);
         let is_completion = form == Form::OpenAiCompletion;
         Box::new(if is_completion { decoder.of_completion() } else { decoder })
     } else {

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::client::{HttpClient, Target};
 use super::openai::OpenAi;
-use super::{Again, Call, Pool, Provider};
+use super::{Again, Call, Pool, Provider, Reading};
 use crate::config::Model;
 
 /// A place to serve TLS at, and a model there whose certificate `client` trusts.
@@ -148,7 +148,8 @@ async fn break_off(mut socket: TlsStream<TcpStream>, bytes: usize, end: End) {
 /// What was said, and whether it was finished.
 async fn hear(provider: &OpenAi) -> Option<(String, bool)> {
     let request = Arc::new(Request { stream: true, ..Request::default() });
-    let call = Call { request, id: StreamId::new(0, 1), pool: Pool::Avoid };
+    let call =
+        Call { request, id: StreamId::new(0, 1), pool: Pool::Avoid, reading: Reading::Relayed };
     let mut answer = provider.open(call).await.ok()?;
     let (mut text, mut finished) = (String::new(), false);
     while let Some(Ok(batch)) = answer.next().await {

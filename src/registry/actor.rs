@@ -8,10 +8,10 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tidegate_protocol::{ErrorKind, Failure, StreamId};
 
-use super::message::{CancelById, Drain, HeldBytes, List, Open};
+use super::message::{CancelById, Drain, HeldBytes, List, Open, Opened};
 use crate::stream::{
-    Cancel, CancelCause, Cap, Gone, Inspect, Lease, Level, StreamActor, StreamInfo, StreamSpec,
-    Subscription,
+    Begun, Cancel, CancelCause, Cap, Gone, Inspect, Journals, Lease, Level, StreamActor,
+    StreamInfo, StreamSpec,
 };
 use crate::telemetry::Ledger;
 
@@ -23,6 +23,8 @@ pub struct Registry {
     draining: bool,
     ledger: Ledger,
     level: Level,
+    /// Shared by the registries of all workers.
+    journals: Arc<Journals>,
 }
 
 struct Entry {
@@ -32,11 +34,18 @@ struct Entry {
 
 impl Registry {
     #[must_use]
-    pub fn new(cap: Arc<Cap>, ledger: Ledger) -> Self {
-        Self { cap, streams: HashMap::new(), draining: false, ledger, level: Level::default() }
+    pub fn new(cap: Arc<Cap>, ledger: Ledger, journals: Arc<Journals>) -> Self {
+        let (streams, level) = (HashMap::new(), Level::default());
+        Self { cap, streams, draining: false, ledger, level, journals }
     }
 
-    fn open(&mut self, spec: StreamSpec, myself: Addr<Self>) -> Result<Subscription, Failure> {
+    fn open(&mut self, spec: StreamSpec, myself: Addr<Self>) -> Result<Opened, Failure> {
+        // Who joins a stream needs no place under the cap.
+        if let Some(keeping) = &spec.keeping
+            && let Some((standing, subscription)) = self.journals.join(&keeping.claims)?
+        {
+            return Ok(Opened { subscription, joined: Some(standing) });
+        }
         if self.draining {
             return Err(Failure::new(ErrorKind::Draining, "the gateway is shutting down")
                 .retry_after(Some(1)));
@@ -50,10 +59,16 @@ impl Registry {
         };
         let (id, owner) = (spec.meta.id, Arc::clone(&spec.meta.owner));
         let lease = Lease::new(id, myself.recipient(), slot);
-        let (actor, subscription) =
-            StreamActor::open(spec, lease, self.ledger.clone(), self.level.clone());
-        self.streams.insert(id, Entry { stream: actor.start(), owner });
-        Ok(subscription)
+        let (ledger, level) = (self.ledger.clone(), self.level.clone());
+        match StreamActor::open(spec, lease, ledger, level, &self.journals)? {
+            Begun::Joined(standing, subscription) => {
+                Ok(Opened { subscription, joined: Some(standing) })
+            }
+            Begun::New(actor, subscription) => {
+                self.streams.insert(id, Entry { stream: actor.start(), owner });
+                Ok(Opened { subscription, joined: None })
+            }
+        }
     }
 }
 
@@ -67,7 +82,7 @@ impl Actor for Registry {
 }
 
 impl Handler<Open> for Registry {
-    type Result = Result<Subscription, Failure>;
+    type Result = Result<Opened, Failure>;
 
     fn handle(&mut self, Open(spec): Open, ctx: &mut Self::Context) -> Self::Result {
         self.open(*spec, ctx.address())

@@ -68,7 +68,7 @@ impl Directory {
         let asked = self.all().into_iter().map(|registry| registry.send(list.clone()));
         let answers = join_all(asked.collect::<Vec<_>>()).await;
         let mut streams: Vec<_> = answers.into_iter().flatten().flatten().collect();
-        streams.sort_by_key(|stream| std::cmp::Reverse(stream.age_ms));
+        streams.sort_by_key(|stream| stream.arrived);
         streams
     }
 

@@ -4,12 +4,20 @@ use actix::Message;
 use tidegate_protocol::{Failure, StreamId};
 
 use crate::access::Caller;
-use crate::stream::{StreamInfo, StreamSpec, Subscription};
+use crate::stream::{Standing, StreamInfo, StreamSpec, Subscription};
 
-/// Opens a stream, unless the cap is reached or the gateway drains.
+/// Opens a stream, unless the cap is reached or the gateway drains; or joins one that answers the same
+/// request.
 #[derive(Message)]
-#[rtype(result = "Result<Subscription, Failure>")]
+#[rtype(result = "Result<Opened, Failure>")]
 pub struct Open(pub Box<StreamSpec>);
+
+/// A stream to read.
+pub struct Opened {
+    pub subscription: Subscription,
+    /// What is read, where it was there already.
+    pub joined: Option<Standing>,
+}
 
 /// Cancels a stream; `false` when there is none of that id that the caller may see.
 #[derive(Message)]

@@ -10,4 +10,4 @@ pub mod message;
 
 pub use actor::Registry;
 pub use directory::Directory;
-pub use message::{CancelById, Drain, List, Open};
+pub use message::{CancelById, Drain, List, Open, Opened};

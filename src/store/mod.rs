@@ -44,8 +44,22 @@ pub struct Running {
     pub input: Arc<[Item]>,
     /// Whether the client wants it kept.
     pub store: bool,
+    /// Nobody waits for it: however it ends, that is to be told later.
+    background: bool,
     /// Told the response once it has ended.
     pub ended: watch::Receiver<Option<Bytes>>,
+}
+
+/// A response that begins.
+pub struct Begun {
+    /// The response as it stands.
+    pub body: Bytes,
+    /// What it answers: the conversation so far.
+    pub input: Arc<[Item]>,
+    /// Whether the client wants it kept.
+    pub store: bool,
+    /// Whether nobody waits for it.
+    pub background: bool,
 }
 
 /// What is known of a response.
@@ -68,16 +82,10 @@ impl Store {
 
     /// Makes a response known; it stays so until its seat is dropped.
     #[must_use]
-    pub fn begin(
-        self: &Arc<Self>,
-        id: StreamId,
-        owner: Arc<str>,
-        body: Bytes,
-        input: Arc<[Item]>,
-        store: bool,
-    ) -> Seat {
+    pub fn begin(self: &Arc<Self>, id: StreamId, owner: Arc<str>, begun: Begun) -> Seat {
         let (tell, ended) = watch::channel(None);
-        let running = Running { owner, body, input, store, ended };
+        let Begun { body, input, store, background } = begun;
+        let running = Running { owner, body, input, store, background, ended };
         self.lock().running.insert(id, running);
         Seat { store: Arc::clone(self), id, tell }
     }
@@ -125,7 +133,7 @@ impl Seat {
         // upstream must not push out good answers.
         let kept = inner.running.remove(&self.id).filter(|running| running.store);
         let worth = finished.begun || finished.standing.has_ended_well();
-        if let Some(Running { owner, input, .. }) = kept.filter(|_| worth) {
+        if let Some(Running { owner, input, .. }) = kept.filter(|it| worth || it.background) {
             inner.shelf.put(self.id, Kept::new(owner, &input, finished), Instant::now());
         }
         drop(inner);

@@ -7,19 +7,22 @@
 use std::sync::Arc;
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture,
+    Actor, ActorContext, ActorStreamExt, AsyncContext, Context, Handler, Recipient, WrapStream,
 };
 use futures::FutureExt;
 use tidegate_protocol::{Batch, ErrorKind, Failure, Outcome, Request};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::journal::Bounds;
+use super::journals::{Journals, NotKept, Opened, Standing};
 use super::level::Level;
 use super::message::{Cancel, CancelCause, Inspect, StreamInfo, millis};
 use super::slot::Lease;
-use super::spec::{StreamMeta, StreamSpec};
+use super::spec::{Keeping, StreamMeta, StreamSpec};
 use super::subscription::{Subscription, subscription};
+use super::takeover;
 use super::transcript::Transcript;
-use crate::backend::{Generate, Progress, RetryReason};
+use crate::backend::{Claimant, Generate, Progress, RetryReason};
 use crate::config::{Disconnect, OnDisconnect};
 use crate::telemetry::{Ledger, StreamRecorder};
 
@@ -32,7 +35,7 @@ pub struct StreamActor {
     transcript: Transcript,
     recorder: StreamRecorder,
     control: Control,
-    client: Client,
+    policy: Disconnect,
     opening: Option<Opening>,
 }
 
@@ -65,42 +68,64 @@ struct Control {
     _guard: DropGuard,
 }
 
-/// Who the answer is for.
-struct Client {
-    policy: Disconnect,
-    /// Fires when the client leaves. Where that is to end the answer at once, it is the token
-    /// which ends it.
-    leaves: CancellationToken,
-    has_left: bool,
+/// What comes of opening a stream.
+pub enum Begun {
+    New(Box<StreamActor>, Subscription),
+    /// One that is kept answers the same request.
+    Joined(Standing, Subscription),
 }
 
 /// What is used up by asking the backend.
 struct Opening {
     backend: Arc<Recipient<Generate>>,
     request: Arc<Request>,
+    claimant: Claimant,
 }
 
 impl StreamActor {
-    /// Makes the actor and its first subscription; the caller starts it.
-    #[must_use]
+    /// Makes the actor and its first subscription, unless a stream that is kept answers the same
+    /// request; the caller starts it.
+    ///
+    /// # Errors
+    /// When the request claims the key of another one.
     pub fn open(
-        spec: StreamSpec,
+        mut spec: StreamSpec,
         lease: Lease,
         ledger: Ledger,
         level: Level,
-    ) -> (Self, Subscription) {
+        journals: &Arc<Journals>,
+    ) -> Result<Begun, NotKept> {
         let token = CancellationToken::new();
-        let leaves = match spec.disconnect.policy {
-            OnDisconnect::Cancel => token.clone(),
-            OnDisconnect::RunOn | OnDisconnect::Detach => CancellationToken::new(),
+        // Where the client's leaving ends the answer, it does so without asking anybody.
+        let ends = spec.disconnect.policy == OnDisconnect::Cancel;
+        let left = ends.then(|| token.clone());
+        let framing = spec.keeping.as_ref().map(|keeping| keeping.framing);
+        let (publisher, subscription) = match spec.keeping.take() {
+            None => {
+                let (room, lag) = (spec.buffer_bytes, spec.buffer_bytes);
+                subscription(Bounds { room, lag, keep: None }, level, left)
+            }
+            Some(keeping) => {
+                let opened =
+                    journals.open(standing(&spec.meta, &keeping), keeping.claims, || {
+                        subscription(journals.bounds(spec.buffer_bytes), level, left)
+                    })?;
+                match opened {
+                    Opened::New(publisher, subscription) => (publisher, subscription),
+                    Opened::Joined(standing, subscription) => {
+                        return Ok(Begun::Joined(standing, subscription));
+                    }
+                }
+            }
         };
-        let (publisher, subscription) = subscription(spec.buffer_bytes, level, leaves.clone());
         let recorder = StreamRecorder::start(spec.metrics, ledger, spec.meta.arrived);
+        let StreamSpec { backend, request, claimant, .. } = spec;
+        let opening = Opening { backend, request, claimant };
         let actor = Self {
             _lease: lease,
             meta: spec.meta,
             state: State::Connecting,
-            transcript: Transcript::new(spec.encoder, publisher, spec.answer_bytes),
+            transcript: Transcript::new(spec.encoder, publisher, spec.answer_bytes, framing),
             recorder,
             control: Control {
                 token: token.clone(),
@@ -108,10 +133,10 @@ impl StreamActor {
                 fault: None,
                 _guard: token.drop_guard(),
             },
-            client: Client { policy: spec.disconnect, leaves, has_left: false },
-            opening: Some(Opening { backend: spec.backend, request: spec.request }),
+            policy: spec.disconnect,
+            opening: Some(opening),
         };
-        (actor, subscription)
+        Ok(Begun::New(Box::new(actor), subscription))
     }
 
     fn take(&mut self, batch: Batch) {
@@ -123,19 +148,26 @@ impl StreamActor {
         }
     }
 
-    /// Nobody reads any more. The answer goes on as far as the policy lets it.
-    fn client_left(&mut self, ctx: &mut Context<Self>) {
-        self.client.has_left = true;
-        let Disconnect { policy, run_on } = self.client.policy;
+    /// Nobody reads any more. The answer goes on as far as the policy lets it; a client may come back
+    /// meanwhile.
+    fn left_alone(&mut self, ctx: &mut Context<Self>) {
+        let Disconnect { policy, run_on } = self.policy;
         let id = self.meta.id;
         match policy {
-            OnDisconnect::Detach => tracing::info!(%id, "the client left; its answer goes on"),
+            OnDisconnect::Detach => tracing::info!(%id, "no client is left; its answer goes on"),
             // Nothing was used yet, so there is nothing to learn.
             OnDisconnect::RunOn if self.state != State::Queued => {
-                tracing::info!(%id, ?run_on, "the client left; its answer runs on");
-                ctx.run_later(run_on, |actor, _| actor.control.token.cancel());
+                tracing::info!(%id, ?run_on, "no client is left; its answer runs on");
+                let absences = self.transcript.absences();
+                ctx.run_later(run_on, move |actor, _| actor.end_if_still_alone(absences));
             }
             OnDisconnect::RunOn | OnDisconnect::Cancel => self.control.token.cancel(),
+        }
+    }
+
+    fn end_if_still_alone(&self, absences: u64) {
+        if self.transcript.readers() == 0 && self.transcript.absences() == absences {
+            self.control.token.cancel();
         }
     }
 
@@ -194,18 +226,25 @@ impl StreamActor {
     }
 }
 
+fn standing(meta: &StreamMeta, keeping: &Keeping) -> Standing {
+    let &StreamMeta { id, dialect, .. } = meta;
+    let owner = Arc::clone(&meta.owner);
+    Standing { id, owner, dialect, streams: keeping.streams, numbered: keeping.numbered }
+}
+
 impl Actor for StreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(Opening { backend, request }) = self.opening.take() else { return };
-        if self.client.policy.policy != OnDisconnect::Cancel {
-            let left = self.client.leaves.clone().cancelled_owned().into_actor(self);
-            ctx.spawn(left.map(|(), actor, ctx| actor.client_left(ctx)));
+        let Some(Opening { backend, request, claimant }) = self.opening.take() else { return };
+        if self.policy.policy != OnDisconnect::Cancel {
+            let departures = self.transcript.departures().into_actor(self);
+            ctx.spawn(departures.map(|(), actor, ctx| actor.left_alone(ctx)).finish());
         }
         backend.do_send(Generate {
             id: self.meta.id,
             request,
+            claimant,
             stream: Arc::new(ctx.address().recipient()),
             cancel: self.control.token.clone(),
         });
@@ -217,9 +256,9 @@ impl Handler<Progress> for StreamActor {
 
     fn handle(&mut self, progress: Progress, ctx: &mut Self::Context) {
         match progress {
-            Progress::Queued { position } => {
+            Progress::Queued(place) => {
                 self.state = State::Queued;
-                self.transcript.queued(position);
+                self.transcript.queued(place);
             }
             Progress::Dispatched { queue_wait } => {
                 self.state = State::Connecting;
@@ -227,6 +266,9 @@ impl Handler<Progress> for StreamActor {
             }
             Progress::Retrying { reason, failure } => self.retrying(reason, &failure),
             Progress::Accepted => self.state = State::Waiting,
+            Progress::Takeover(takeover) => {
+                takeover::note(takeover, &self.meta, &mut self.recorder, &mut self.transcript);
+            }
             Progress::Batch { batch, taken } => {
                 self.take(batch);
                 match self.transcript.wait_for_room() {
@@ -260,6 +302,7 @@ impl Handler<Inspect> for StreamActor {
     fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> StreamInfo {
         let StreamMeta { id, model, provider, dialect, owner, client, .. } = &self.meta;
         StreamInfo {
+            arrived: self.meta.arrived,
             request_id: id.to_string(),
             model: model.clone(),
             provider,
@@ -268,13 +311,15 @@ impl Handler<Inspect> for StreamActor {
             age_ms: millis(self.recorder.age()),
             queue_wait_ms: millis(self.recorder.queue_wait()),
             attempts: self.recorder.attempts(),
+            continuations: self.recorder.continuations(),
             time_to_first_token_ms: self.recorder.time_to_first_token().map(millis),
             tokens: self.recorder.chunk_count(),
             tokens_per_second: self.recorder.tokens_per_second(),
             bytes_buffered: self.transcript.buffered(),
             owner: owner.to_string(),
             client: client.map(|address| address.to_string()),
-            client_left: self.client.has_left,
+            client_left: self.transcript.readers() == 0,
+            watchers: self.transcript.readers(),
         }
     }
 }
@@ -301,93 +346,4 @@ pub mod test_hooks {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use actix::{Addr, Handler};
-    use tidegate_protocol::StreamId;
-    use tidegate_protocol::native::EventEncoder;
-
-    use super::*;
-    use crate::stream::message::Gone;
-    use crate::stream::slot::Cap;
-    use crate::telemetry::Metrics;
-
-    /// Stands for the backend and the registry; keeps what it is asked.
-    #[derive(Default)]
-    struct Probe {
-        asked: Option<Generate>,
-    }
-
-    impl Actor for Probe {
-        type Context = Context<Self>;
-    }
-
-    impl Handler<Generate> for Probe {
-        type Result = ();
-
-        fn handle(&mut self, job: Generate, _: &mut Self::Context) {
-            self.asked = Some(job);
-        }
-    }
-
-    impl Handler<Gone> for Probe {
-        type Result = ();
-
-        fn handle(&mut self, _: Gone, _: &mut Self::Context) {}
-    }
-
-    #[derive(actix::Message)]
-    #[rtype(result = "Option<CancellationToken>")]
-    struct Token;
-
-    impl Handler<Token> for Probe {
-        type Result = Option<CancellationToken>;
-
-        fn handle(&mut self, _: Token, _: &mut Self::Context) -> Self::Result {
-            self.asked.as_ref().map(|job| job.cancel.clone())
-        }
-    }
-
-    fn open(probe: &Addr<Probe>, cap: &Arc<Cap>) -> (StreamActor, Subscription) {
-        let metrics = Metrics::new(false).unwrap();
-        let id = StreamId::new(0, 1);
-        let spec = StreamSpec {
-            meta: StreamMeta {
-                id,
-                model: "m".to_owned(),
-                provider: "openai",
-                dialect: "native",
-                owner: "anonymous".into(),
-                client: None,
-                arrived: Instant::now(),
-            },
-            request: Arc::default(),
-            encoder: Box::new(EventEncoder::new("m".to_owned())),
-            backend: Arc::new(probe.clone().recipient()),
-            metrics: Arc::new(metrics.model("m")),
-            disconnect: Disconnect::default(),
-            buffer_bytes: 1,
-            answer_bytes: 1,
-        };
-        let lease = Lease::new(id, probe.clone().recipient(), cap.take().unwrap());
-        StreamActor::open(spec, lease, metrics.streams, Level::default())
-    }
-
-    /// A client that does not read keeps its subscription; the upstream must not outlive the
-    /// actor all the same.
-    #[actix::test]
-    async fn an_actor_that_dies_stops_its_upstream_and_frees_its_slot() {
-        let (probe, cap) = (Probe::default().start(), Cap::new(1));
-        let (actor, subscription) = open(&probe, &cap);
-        let stream = actor.start();
-        stream.send(Inspect).await.unwrap();
-        let token = probe.send(Token).await.unwrap().unwrap();
-        assert_eq!((token.is_cancelled(), cap.active()), (false, 1));
-
-        stream.do_send(test_hooks::Panic);
-        token.cancelled().await;
-        assert_eq!(cap.active(), 0);
-        drop(subscription);
-    }
-}
+mod tests;

@@ -40,10 +40,12 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// Of an answer whose client has left for having taken nothing for too long.
+    /// For a client that has fallen too far behind. Its stream may go on without it.
     #[must_use]
-    pub fn took_nothing() -> Self {
-        let failure = Failure::new(ErrorKind::Cancelled, "nothing was read for too long");
+    pub fn too_slow() -> Self {
+        let message = "the client was too slow, and is sent no more; what it has missed can be asked \
+                       for, if the stream can be resumed";
+        let failure = Failure::new(ErrorKind::TooSlow, message);
         Self { outcome: Outcome::Cancelled, frames: Vec::new(), failure: Some(failure), tokens: 0 }
     }
 }

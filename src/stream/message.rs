@@ -1,6 +1,6 @@
 //! What a stream can be asked, and what it tells the registry.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Message;
 use serde::Serialize;
@@ -34,6 +34,9 @@ pub struct Gone(pub StreamId);
 #[derive(Debug, Clone, Serialize, actix::MessageResponse)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamInfo {
+    /// When the request arrived: ages are told by each stream at a moment of its own.
+    #[serde(skip)]
+    pub arrived: Instant,
     pub request_id: String,
     pub model: String,
     pub provider: &'static str,
@@ -44,6 +47,8 @@ pub struct StreamInfo {
     pub queue_wait_ms: u64,
     /// How often the request went to the upstream.
     pub attempts: u32,
+    /// How often another model went on with it.
+    pub continuations: u32,
     pub time_to_first_token_ms: Option<u64>,
     /// Pieces of the answer passed on so far.
     pub tokens: u64,
@@ -54,8 +59,10 @@ pub struct StreamInfo {
     pub owner: String,
     /// The client's address.
     pub client: Option<String>,
-    /// The answer goes on without its client, as the policy on disconnects has it.
+    /// The answer goes on without a client, as the policy on disconnects has it.
     pub client_left: bool,
+    /// How many clients read it.
+    pub watchers: usize,
 }
 
 /// Whole milliseconds, for people and dashboards.

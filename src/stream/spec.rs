@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::Recipient;
-use tidegate_protocol::{Encoder, Request, StreamId};
+use tidegate_protocol::{Encoder, Framing, Request, StreamId};
 
-use crate::backend::Generate;
+use super::journals::Claim;
+use crate::backend::{Claimant, Generate};
 use crate::config::Disconnect;
 use crate::telemetry::ModelMetrics;
 
@@ -29,6 +30,8 @@ pub struct StreamMeta {
 pub struct StreamSpec {
     pub meta: StreamMeta,
     pub request: Arc<Request>,
+    /// How its turn is decided where the model is busy.
+    pub claimant: Claimant,
     /// Writes in the client's dialect.
     pub encoder: Box<dyn Encoder>,
     /// Shared, since a recipient's clone is two allocations.
@@ -39,4 +42,18 @@ pub struct StreamSpec {
     pub buffer_bytes: usize,
     /// An unstreamed answer is collected up to here.
     pub answer_bytes: usize,
+    /// How it is kept, if it is.
+    pub keeping: Option<Keeping>,
+}
+
+/// How a stream is kept for clients that come back to it.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    pub streams: bool,
+    /// Whether its events carry ids, though its dialect has none.
+    pub numbered: bool,
+    /// What a frame is, so that each has a number.
+    pub framing: Framing,
+    /// By what else than its id it is found.
+    pub claims: Vec<Claim>,
 }

@@ -1,10 +1,9 @@
-//! The bounded way from a stream's actor to a client's connection.
+//! The bounded way from a stream's actor to its clients' connections.
 //!
 //! Counted in bytes. The publisher never blocks; whoever feeds it waits for [`Publisher::room`]
-//! before more is asked of the upstream, and so a slow client slows its own upstream and nobody
-//! else. Both ends mostly live on one thread, so the lock is free whenever it is taken.
+//! before more is asked of the upstream, and so slow clients slow their own upstream and nobody
+//! else. All ends mostly live on one thread, so the lock is free whenever it is taken.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,81 +14,173 @@ use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Closing, Delivery, Frame};
+use super::journal::{Bounds, Journal, NotThere, ReaderKey, Reading};
+use super::journals::Place;
 use super::level::Level;
 
-#[derive(Default)]
 struct Shared {
-    frames: VecDeque<Frame>,
-    bytes: usize,
-    /// Of these, what the reader was given last. It counts until the reader comes back: what a
-    /// connection has not written yet is held as much as what it has not taken.
-    handed: usize,
+    journal: Journal,
+    /// What of [`Journal::unread`] is counted in the level.
+    counted: usize,
     level: Level,
-    closing: Option<Closing>,
-    closed: bool,
-    reader_gone: bool,
-    reader: Option<Waker>,
+    /// Ends the answer when the last reader leaves; where nothing does, the actor is told.
+    left: Option<CancellationToken>,
+    /// How often the last reader has left.
+    absences: u64,
+    readers: Vec<(ReaderKey, Option<Waker>)>,
     writer: Option<Waker>,
+    actor: Option<Waker>,
 }
 
 impl Shared {
-    fn has_room(&self, limit: usize) -> bool {
-        self.bytes <= limit || self.reader_gone
+    /// Counts what is held now.
+    fn count(&mut self) {
+        let unread = self.journal.unread();
+        if unread >= self.counted {
+            self.level.rise(unread - self.counted);
+        } else {
+            self.level.fall(self.counted - unread);
+        }
+        self.counted = unread;
+    }
+
+    fn wake_readers(&mut self) -> Wakers {
+        let woken = self.readers.iter_mut().filter_map(|(_, waker)| waker.take());
+        let mut wakers = Wakers::default();
+        woken.for_each(|waker| wakers.push(waker));
+        wakers
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.level.fall(self.bytes);
+        self.level.fall(self.counted);
     }
 }
 
-type Channel = Arc<Mutex<Shared>>;
-
-fn lock(channel: &Channel) -> MutexGuard<'_, Shared> {
-    channel.lock().unwrap_or_else(PoisonError::into_inner)
+/// Mostly one: who is alone costs no memory.
+#[derive(Default)]
+struct Wakers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
 
-/// Opens a way that holds about `limit` bytes, counted in `level`. When the subscription is
-/// dropped, `left` fires, and what is published is dropped as well.
+impl Wakers {
+    fn push(&mut self, waker: Waker) {
+        match self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.others.push(waker),
+        }
+    }
+
+    fn wake(self) {
+        wake(self.first);
+        self.others.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What a stream's actor and its clients share.
+#[derive(Clone)]
+pub struct Channel(Arc<Mutex<Shared>>);
+
+impl Channel {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A way to a client that has had the frames up to `after`.
+    ///
+    /// # Errors
+    /// When what follows is not held, or not yet there.
+    pub fn attach(&self, after: u64) -> Result<Subscription, NotThere> {
+        let mut shared = self.lock();
+        let key = shared.journal.attach(after)?;
+        shared.readers.push((key, None));
+        shared.count();
+        Ok(Subscription { channel: self.clone(), key, ended: false })
+    }
+
+    /// How many clients read it.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.lock().journal.readers()
+    }
+
+    /// The number of the last frame, once the stream has ended.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        let shared = self.lock();
+        shared.journal.is_closed().then(|| shared.journal.last_number())
+    }
+
+    /// Packs the frames of a stream that has ended. Gives the bytes that they take, and whether it
+    /// was an answer: something was said, or it ended well.
+    pub(super) fn compact(&self) -> (usize, bool) {
+        let mut shared = self.lock();
+        shared.journal.compact();
+        let closing = shared.journal.closing();
+        let ended_well = closing.is_some_and(|closing| closing.failure.is_none());
+        (shared.journal.held(), ended_well || shared.journal.has_begun())
+    }
+}
+
+/// Opens a way within those bounds; what is not read is counted in `level`. When the last
+/// subscription is dropped, `left` fires.
 #[must_use]
 pub fn subscription(
-    limit: usize,
+    bounds: Bounds,
     level: Level,
-    left: CancellationToken,
+    left: Option<CancellationToken>,
 ) -> (Publisher, Subscription) {
-    let channel = Channel::default();
-    lock(&channel).level = level;
-    let publisher = Publisher { channel: Arc::clone(&channel), limit, next_number: 1 };
-    (publisher, Subscription { channel, left, ended: false })
+    let (journal, key) = Journal::new(bounds);
+    let shared = Shared {
+        journal,
+        counted: 0,
+        level,
+        left,
+        absences: 0,
+        readers: vec![(key, None)],
+        writer: None,
+        actor: None,
+    };
+    let channel = Channel(Arc::new(Mutex::new(shared)));
+    let publisher = Publisher { channel: channel.clone(), place: None, held: 0 };
+    (publisher, Subscription { channel, key, ended: false })
 }
 
 /// The actor's end.
 pub struct Publisher {
     channel: Channel,
-    limit: usize,
-    next_number: u64,
+    /// Where the journal is kept, if it is.
+    place: Option<Place>,
+    /// What of it is counted there.
+    held: usize,
 }
 
 impl Publisher {
-    /// Hands frames to the subscriber.
+    /// Has the journal kept there.
+    pub(super) fn keep(&mut self, keeper: impl FnOnce(Channel) -> Place) {
+        self.place = Some(keeper(self.channel.clone()));
+    }
+
+    /// Hands frames to the subscribers.
     pub fn publish(&mut self, payloads: impl IntoIterator<Item = Payload>) {
-        let mut shared = lock(&self.channel);
-        if shared.reader_gone {
-            self.next_number += payloads.into_iter().map(|_| 1).sum::<u64>();
-            return;
+        let mut shared = self.channel.lock();
+        let too_slow = shared.journal.publish(payloads);
+        shared.count();
+        if let Some(place) = &self.place {
+            place.dropped(too_slow);
+            let excess = place.counts(self.held, shared.journal.held());
+            self.held = shared.journal.held();
+            if excess > 0 {
+                shared.journal.shed(excess);
+                place.frees(self.held - shared.journal.held());
+                self.held = shared.journal.held();
+            }
         }
-        let before = shared.bytes;
-        for payload in payloads {
-            let frame = Frame { number: self.next_number, payload };
-            shared.bytes += frame.weight();
-            shared.frames.push_back(frame);
-            self.next_number += 1;
-        }
-        shared.level.rise(shared.bytes - before);
-        let reader = shared.reader.take();
+        let readers = shared.wake_readers();
         drop(shared);
-        wake(reader);
+        readers.wake();
     }
 
     /// Says the end; what was published before is still delivered first.
@@ -100,37 +191,57 @@ impl Publisher {
         terminal: Vec<Payload>,
         tokens: u64,
     ) {
-        let numbered = terminal.into_iter().zip(self.next_number..);
+        let mut shared = self.channel.lock();
+        let numbered = terminal.into_iter().zip(shared.journal.next_number()..);
         let frames = numbered.map(|(payload, number)| Frame { number, payload }).collect();
-        let mut shared = lock(&self.channel);
-        shared.closing = Some(Closing { outcome, frames, failure, tokens });
-        shared.closed = true;
-        let reader = shared.reader.take();
+        shared.journal.close(Closing { outcome, frames, failure, tokens });
+        let readers = shared.wake_readers();
         drop(shared);
-        wake(reader);
+        readers.wake();
+        if let Some(place) = self.place.take() {
+            place.ended(self.held);
+        }
     }
 
     /// Resolves once there is room for more, or nobody left to read.
     #[must_use]
     pub fn room(&self) -> Room {
-        Room { channel: Arc::clone(&self.channel), limit: self.limit }
+        Room(self.channel.clone())
     }
 
-    /// Bytes published and not yet written to the connection.
+    /// Bytes published and not yet written to the slowest connection.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        lock(&self.channel).bytes
+        self.channel.lock().journal.unread()
+    }
+
+    /// How many clients read it.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.channel.readers()
+    }
+
+    /// How often the last client has left.
+    #[must_use]
+    pub fn absences(&self) -> u64 {
+        self.channel.lock().absences
+    }
+
+    /// Tells each time that the last client leaves.
+    #[must_use]
+    pub fn departures(&self) -> Departures {
+        Departures { channel: self.channel.clone(), seen: 0 }
     }
 }
 
 impl Drop for Publisher {
     /// An actor that dies without a word leaves an internal error behind.
     fn drop(&mut self) {
-        if lock(&self.channel).closed {
-            return;
+        let closed = self.channel.lock().journal.is_closed();
+        if !closed {
+            let failure = Failure::new(ErrorKind::Internal, "the gateway failed in mid-answer");
+            self.close(Outcome::InternalError, Some(failure), Vec::new(), 0);
         }
-        let failure = Failure::new(ErrorKind::Internal, "the gateway failed in mid-answer");
-        self.close(Outcome::InternalError, Some(failure), Vec::new(), 0);
     }
 }
 
@@ -141,15 +252,12 @@ fn wake(waker: Option<Waker>) {
 }
 
 /// See [`Publisher::room`].
-pub struct Room {
-    channel: Channel,
-    limit: usize,
-}
+pub struct Room(Channel);
 
 impl Room {
     #[must_use]
     pub fn is_there(&self) -> bool {
-        lock(&self.channel).has_room(self.limit)
+        self.0.lock().journal.has_room()
     }
 }
 
@@ -157,8 +265,8 @@ impl Future for Room {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut shared = lock(&self.channel);
-        if shared.has_room(self.limit) {
+        let mut shared = self.0.lock();
+        if shared.journal.has_room() {
             return Poll::Ready(());
         }
         shared.writer = Some(cx.waker().clone());
@@ -166,10 +274,32 @@ impl Future for Room {
     }
 }
 
-/// The connection's end: a stream of deliveries, the last of which is [`Delivery::End`].
+/// See [`Publisher::departures`]. It has no end.
+pub struct Departures {
+    channel: Channel,
+    seen: u64,
+}
+
+impl Stream for Departures {
+    type Item = ();
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        let mut shared = self.channel.lock();
+        if shared.absences == self.seen {
+            shared.actor = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let seen = shared.absences;
+        drop(shared);
+        self.seen = seen;
+        Poll::Ready(Some(()))
+    }
+}
+
+/// A connection's end: a stream of deliveries, the last of which is [`Delivery::End`].
 pub struct Subscription {
     channel: Channel,
-    left: CancellationToken,
+    key: ReaderKey,
     ended: bool,
 }
 
@@ -177,12 +307,13 @@ impl Subscription {
     /// Lets somebody else say that the client has left.
     #[must_use]
     pub fn leaver(&self) -> Leaver {
-        Leaver { channel: Arc::clone(&self.channel), left: self.left.clone() }
+        Leaver { channel: self.channel.clone(), key: self.key }
     }
 
     /// The end, if it is there, though not all before it was delivered.
-    pub fn take_end(&mut self) -> Option<Closing> {
-        lock(&self.channel).closing.take()
+    #[must_use]
+    pub fn the_end(&self) -> Option<Closing> {
+        if self.ended { None } else { self.channel.lock().journal.closing().cloned() }
     }
 }
 
@@ -193,166 +324,66 @@ impl Stream for Subscription {
         if self.ended {
             return Poll::Ready(None);
         }
-        let mut shared = lock(&self.channel);
-        let written = std::mem::take(&mut shared.handed);
-        shared.bytes -= written;
-        shared.level.fall(written);
-        let writer = if written > 0 { shared.writer.take() } else { None };
-        if shared.reader_gone {
-            drop(shared);
-            self.ended = true;
-            return Poll::Ready(Some(Delivery::End(Closing::took_nothing())));
+        let key = self.key;
+        let mut shared = self.channel.lock();
+        let reading = shared.journal.read(key);
+        shared.count();
+        let writer = if shared.journal.has_room() { shared.writer.take() } else { None };
+        if reading == Reading::Nothing
+            && let Some((_, waker)) = shared.readers.iter_mut().find(|(reader, _)| *reader == key)
+        {
+            *waker = Some(cx.waker().clone());
         }
-        if !shared.frames.is_empty() {
-            let frames = std::mem::take(&mut shared.frames);
-            shared.handed = shared.bytes;
-            drop(shared);
-            wake(writer);
-            return Poll::Ready(Some(Delivery::Frames(frames)));
-        }
-        if let Some(closing) = shared.closing.take() {
-            drop(shared);
-            wake(writer);
-            self.ended = true;
-            return Poll::Ready(Some(Delivery::End(closing)));
-        }
-        shared.reader = Some(cx.waker().clone());
         drop(shared);
         wake(writer);
-        Poll::Pending
+        let delivery = match reading {
+            Reading::Nothing => return Poll::Pending,
+            Reading::Frames(frames) => Delivery::Frames(frames),
+            Reading::End(closing) => Delivery::End(closing),
+            Reading::TooSlow => Delivery::End(Closing::too_slow()),
+        };
+        self.ended = matches!(delivery, Delivery::End(_));
+        Poll::Ready(Some(delivery))
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        leave(&self.channel, &self.left);
+        leave(&self.channel, self.key);
     }
 }
 
 /// See [`Subscription::leaver`].
 pub struct Leaver {
     channel: Channel,
-    left: CancellationToken,
+    key: ReaderKey,
 }
 
 impl Leaver {
-    /// As if the subscription were dropped. If it is read again, all that it says is that its answer
-    /// was cancelled: something is missing from it now.
+    /// As if the subscription were dropped. If it is read again, all that it says is that its client
+    /// was too slow.
     pub fn leave(self) {
-        leave(&self.channel, &self.left);
+        leave(&self.channel, self.key);
     }
 }
 
-fn leave(channel: &Channel, left: &CancellationToken) {
-    let mut shared = lock(channel);
-    shared.reader_gone = true;
-    shared.frames = VecDeque::new();
-    shared.level.fall(shared.bytes);
-    (shared.bytes, shared.handed) = (0, 0);
-    let writer = shared.writer.take();
+fn leave(channel: &Channel, key: ReaderKey) {
+    let mut shared = channel.lock();
+    let was_last = shared.journal.leave(key);
+    shared.readers.retain(|(reader, _)| *reader != key);
+    shared.count();
+    let writer = if shared.journal.has_room() { shared.writer.take() } else { None };
+    let mut left = None;
+    let mut actor = None;
+    if was_last {
+        shared.absences += 1;
+        left.clone_from(&shared.left);
+        actor = shared.actor.take();
+    }
     drop(shared);
     wake(writer);
-    left.cancel();
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use futures::{FutureExt, StreamExt};
-
-    use super::*;
-
-    fn payload(text: &'static str) -> Payload {
-        Payload::Wire(Bytes::from_static(text.as_bytes()))
-    }
-
-    /// What a payload of so many bytes weighs.
-    fn weight(bytes: usize) -> usize {
-        size_of::<Frame>() + bytes
-    }
-
-    fn open(limit: usize) -> (Publisher, Subscription, Level) {
-        let level = Level::default();
-        let (publisher, subscription) =
-            subscription(limit, level.clone(), CancellationToken::new());
-        (publisher, subscription, level)
-    }
-
-    fn next(subscription: &mut Subscription) -> Poll<Option<Delivery>> {
-        subscription.next().now_or_never().map_or(Poll::Pending, Poll::Ready)
-    }
-
-    #[test]
-    fn frames_come_numbered_in_order_and_the_end_last() {
-        let (mut publisher, mut subscription, _) = open(100);
-        assert!(next(&mut subscription).is_pending());
-        publisher.publish([payload("a"), payload("b")]);
-        publisher.close(Outcome::Completed, None, vec![payload("end")], 2);
-        let Poll::Ready(Some(Delivery::Frames(frames))) = next(&mut subscription) else { panic!() };
-        assert_eq!(frames.iter().map(|frame| frame.number).collect::<Vec<_>>(), [1, 2]);
-        let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
-        assert_eq!(closing.frames, [Frame { number: 3, payload: payload("end") }]);
-        assert_eq!(next(&mut subscription), Poll::Ready(None));
-    }
-
-    #[test]
-    fn a_full_buffer_has_no_room_until_it_is_read() {
-        let (mut publisher, mut subscription, level) = open(weight(3));
-        publisher.publish([payload("abc")]);
-        assert!(publisher.room().now_or_never().is_some());
-        publisher.publish([payload("d")]);
-        assert!(publisher.room().now_or_never().is_none());
-        let held = weight(3) + weight(1);
-        assert_eq!((publisher.buffered(), level.get()), (held, held));
-        assert!(next(&mut subscription).is_ready());
-        assert!(publisher.room().now_or_never().is_none(), "given, but perhaps not written");
-        assert!(next(&mut subscription).is_pending());
-        assert!(publisher.room().now_or_never().is_some());
-        assert_eq!(level.get(), 0);
-    }
-
-    #[test]
-    fn what_is_never_read_is_not_counted_for_ever() {
-        let (mut publisher, subscription, level) = open(100);
-        publisher.publish([payload("abc")]);
-        assert_eq!(level.get(), weight(3));
-        drop((publisher, subscription));
-        assert_eq!(level.get(), 0);
-    }
-
-    #[test]
-    fn a_reader_that_leaves_is_noticed_and_blocks_nobody_and_costs_nothing() {
-        let (left, level) = (CancellationToken::new(), Level::default());
-        let (mut publisher, subscription) = subscription(1, level.clone(), left.clone());
-        publisher.publish([payload("too much")]);
-        drop(subscription);
-        assert!(left.is_cancelled());
-        assert!(publisher.room().now_or_never().is_some());
-        publisher.publish([payload("for nobody")]);
-        assert_eq!((publisher.buffered(), level.get()), (0, 0));
-    }
-
-    /// Also where the stream went on and was whole.
-    #[test]
-    fn who_was_taken_for_gone_and_reads_again_gets_no_whole_answer() {
-        let left = CancellationToken::new();
-        let (mut publisher, mut subscription) = subscription(1, Level::default(), left.clone());
-        publisher.publish([payload("never seen")]);
-        subscription.leaver().leave();
-        assert!(left.is_cancelled());
-        publisher.publish([payload("for nobody")]);
-        publisher.close(Outcome::Completed, None, vec![payload("end")], 2);
-        let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
-        assert_eq!((closing.outcome, closing.frames), (Outcome::Cancelled, vec![]));
-        assert_eq!(next(&mut subscription), Poll::Ready(None));
-    }
-
-    #[test]
-    fn a_publisher_that_dies_leaves_an_internal_error() {
-        let (publisher, mut subscription, _) = open(1);
-        drop(publisher);
-        let Poll::Ready(Some(Delivery::End(closing))) = next(&mut subscription) else { panic!() };
-        assert_eq!(closing.outcome, Outcome::InternalError);
-        assert_eq!(closing.failure.unwrap().kind, ErrorKind::Internal);
+    wake(actor);
+    if let Some(left) = left {
+        left.cancel();
     }
 }

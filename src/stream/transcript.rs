@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use tidegate_protocol::spoken::Signature;
 use tidegate_protocol::{
-    Batch, Encoder, End, ErrorKind, Event, Failure, FinishReason, Outcome, Payload, Timings, Usage,
+    Batch, Encoder, End, ErrorKind, Event, Failure, FinishReason, Framing, Join, Outcome, Payload,
+    QueuePlace, Timings, Usage,
 };
 
-use super::subscription::{Publisher, Room};
+use super::subscription::{Departures, Publisher, Room};
 
 /// Room for so many payloads is kept from batch to batch: enough for a stream that is not in a
 /// hurry, while one burst does not cost memory for the rest of a stream's life.
@@ -24,11 +26,18 @@ pub struct Transcript {
     finish: Option<FinishReason>,
     chunks: u64,
     answer_bytes: usize,
+    /// Frames are published one by one, so that each has a number.
+    framing: Option<Framing>,
 }
 
 impl Transcript {
     #[must_use]
-    pub fn new(encoder: Box<dyn Encoder>, publisher: Publisher, answer_bytes: usize) -> Self {
+    pub fn new(
+        encoder: Box<dyn Encoder>,
+        publisher: Publisher,
+        answer_bytes: usize,
+        framing: Option<Framing>,
+    ) -> Self {
         Self {
             encoder,
             publisher,
@@ -38,12 +47,25 @@ impl Transcript {
             finish: None,
             chunks: 0,
             answer_bytes,
+            framing,
         }
     }
 
-    /// Says that the request waits in line, if the dialect has a word for it.
-    pub fn queued(&mut self, position: usize) {
-        self.encoder.queued(position, &mut self.payloads);
+    /// Says that the request waits in line, if the dialect has a word for it, and unless the client
+    /// has not taken what was said before.
+    pub fn queued(&mut self, place: QueuePlace) {
+        if self.publisher.room().is_there() {
+            self.encoder.queued(place, &mut self.payloads);
+            self.flush();
+        }
+    }
+
+    /// Says that another model goes on. What was reported of the part before is no report of the
+    /// whole.
+    pub fn continued(&mut self, by: &str, failure: &Failure, signature: Option<&Signature>) {
+        (self.usage, self.timings) = (None, None);
+        let join = Join { model: by, failure, chunks: self.chunks, signature };
+        self.encoder.continued(&join, &mut self.payloads);
         self.flush();
     }
 
@@ -73,10 +95,15 @@ impl Transcript {
     }
 
     fn flush(&mut self) {
-        if !self.payloads.is_empty() {
-            self.publisher.publish(self.payloads.drain(..));
-            self.payloads.shrink_to(KEPT_PAYLOADS);
+        if self.payloads.is_empty() {
+            return;
         }
+        let payloads = self.payloads.drain(..);
+        match self.framing {
+            Some(framing) => self.publisher.publish(payloads.flat_map(|it| single(it, framing))),
+            None => self.publisher.publish(payloads),
+        }
+        self.payloads.shrink_to(KEPT_PAYLOADS);
     }
 
     /// Whether a whole answer can be said in the client's dialect.
@@ -109,6 +136,9 @@ impl Transcript {
         };
         let mut terminal = Vec::new();
         self.encoder.end(&end, &mut terminal);
+        if let Some(framing) = self.framing {
+            terminal = terminal.into_iter().flat_map(|it| single(it, framing)).collect();
+        }
         let tokens = self.usage.map_or(self.chunks, |usage| usage.completion_tokens);
         self.publisher.close(outcome, failure, terminal, tokens);
     }
@@ -128,5 +158,58 @@ impl Transcript {
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.publisher.buffered() + self.encoder.held_bytes()
+    }
+
+    /// How many clients read it.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.publisher.readers()
+    }
+
+    /// Tells each time that the last client leaves.
+    #[must_use]
+    pub fn departures(&self) -> Departures {
+        self.publisher.departures()
+    }
+
+    /// How often the last client has left.
+    #[must_use]
+    pub fn absences(&self) -> u64 {
+        self.publisher.absences()
+    }
+}
+
+/// The frames of a payload, each as one.
+fn single(payload: Payload, framing: Framing) -> impl Iterator<Item = Payload> {
+    let (wire, event) = match payload {
+        Payload::Wire(wire) => (framing.split(&wire), None),
+        event @ Payload::Event { .. } => (Vec::new(), Some(event)),
+    };
+    wire.into_iter().map(Payload::Wire).chain(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::native::EventEncoder;
+
+    use super::*;
+    use crate::stream::journal::Bounds;
+    use crate::stream::level::Level;
+    use crate::stream::subscription::subscription;
+
+    #[test]
+    fn a_client_that_does_not_read_is_told_no_more_places() {
+        let bounds = Bounds { room: 1, lag: 1, keep: None };
+        let (publisher, reader) = subscription(bounds, Level::default(), None);
+        let encoder = Box::new(EventEncoder::new("m".to_owned()));
+        let mut transcript = Transcript::new(encoder, publisher, 1, None);
+        transcript.queued(QueuePlace { position: 9, wait: None });
+        let held = transcript.buffered();
+        assert!(held > 0);
+        (1..9).rev().for_each(|position| {
+            transcript.queued(QueuePlace { position, wait: None });
+        });
+        assert_eq!(transcript.buffered(), held);
+        drop(reader);
     }
 }

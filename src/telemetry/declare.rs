@@ -1,7 +1,8 @@
 //! Builds metric families and registers them in one step.
 
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Builds families and registers them.
@@ -44,6 +45,10 @@ impl Declare {
         labels: &[&str],
     ) -> prometheus::Result<GaugeVec> {
         self.keep(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.keep(IntCounter::new(name, help)?)
     }
 
     pub(super) fn counters(

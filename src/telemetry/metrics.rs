@@ -10,6 +10,7 @@ use prometheus::{
 use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
+use super::journal::JournalMetrics;
 use super::ledger::Ledger;
 use super::model::{ModelFamilies, ModelMetrics};
 use super::store::StoreMetrics;
@@ -45,6 +46,7 @@ pub struct Metrics {
     pub draining: IntGauge,
     pub buffered_bytes: IntGauge,
     pub store: StoreMetrics,
+    pub journals: JournalMetrics,
     rejected: IntCounterVec,
     models: ModelFamilies,
 }
@@ -82,6 +84,7 @@ impl Metrics {
                 &["reason"],
             )?,
             store: StoreMetrics::declare(&declare)?,
+            journals: JournalMetrics::declare(&declare)?,
             models: ModelFamilies::declare(&declare)?,
             registry: declare.registry(),
         };

@@ -2,13 +2,14 @@
 //!
 //! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has.
 //! - `ledger`: all streams, counted so that every scrape adds up.
-//! - `store`: what is kept of responses.
+//! - `store`, `journal`: what is kept of responses, and of streams.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
 //! - [`clock`]: the wall clock, for moments that are shown.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
 pub mod clock;
 mod declare;
+mod journal;
 mod ledger;
 pub mod logging;
 pub mod metrics;
@@ -17,6 +18,7 @@ pub mod panics;
 pub mod recorder;
 mod store;
 
+pub use journal::{Attached, Forgotten, JournalMetrics};
 pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use model::ModelMetrics;

@@ -6,6 +6,7 @@ use prometheus::{
 use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
+use crate::config::Priority;
 
 const INFERENCE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 const FIRST_TOKEN_BUCKETS: &[f64] =
@@ -16,6 +17,10 @@ const QUEUE_BUCKETS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.
 const OVERHEAD_BUCKETS: &[f64] =
     &[0.000_025, 0.000_05, 0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05];
 
+/// The results of asking another model to go on.
+const CONTINUED: &str = "continued";
+const NOT_CONTINUED: &str = "failed";
+
 /// The families labelled by model.
 #[derive(Clone)]
 pub(super) struct ModelFamilies {
@@ -24,12 +29,48 @@ pub(super) struct ModelFamilies {
     inference_duration: HistogramVec,
     first_token: HistogramVec,
     inter_token: HistogramVec,
-    queue_wait: HistogramVec,
+    queue: QueueFamilies,
     overhead: HistogramVec,
-    queued: IntGaugeVec,
     permits_in_use: IntGaugeVec,
     permits: IntGaugeVec,
     upstreams: UpstreamFamilies,
+}
+
+/// Of these, what is known of the queue.
+#[derive(Clone)]
+struct QueueFamilies {
+    wait: HistogramVec,
+    requests: IntGaugeVec,
+    by_priority: IntGaugeVec,
+    preemptions: IntCounterVec,
+}
+
+impl QueueFamilies {
+    fn declare(declare: &Declare) -> prometheus::Result<Self> {
+        Ok(Self {
+            wait: declare.histograms(
+                "ai_gateway_queue_wait_seconds",
+                "Time a request waited for a permit of its model.",
+                &["model"],
+                QUEUE_BUCKETS,
+            )?,
+            requests: declare.gauges(
+                "ai_gateway_queued_requests",
+                "Requests waiting for a permit.",
+                &["model"],
+            )?,
+            by_priority: declare.gauges(
+                "ai_gateway_queued_by_priority",
+                "Requests waiting for a permit, by priority.",
+                &["model", "priority"],
+            )?,
+            preemptions: declare.counters(
+                "ai_gateway_preemptions_total",
+                "Requests that lost their permit to one of a higher priority before their answer began.",
+                &["model"],
+            )?,
+        })
+    }
 }
 
 /// Of these, what is known of the upstream.
@@ -38,6 +79,8 @@ struct UpstreamFamilies {
     up: GaugeVec,
     failures: IntCounterVec,
     retries: IntCounterVec,
+    continuations: IntCounterVec,
+    hedges: IntCounterVec,
 }
 
 impl UpstreamFamilies {
@@ -50,13 +93,23 @@ impl UpstreamFamilies {
             )?,
             failures: declare.counters(
                 "ai_gateway_upstream_failures_total",
-                "Streams that failed at their upstream, by kind.",
+                "Answers that failed at their upstream, by kind; those that another went on with too.",
                 &["model", "kind"],
             )?,
             retries: declare.counters(
                 "ai_gateway_upstream_retries_total",
                 "Requests sent to their upstream once more, by reason.",
                 &["model", "reason"],
+            )?,
+            continuations: declare.counters(
+                "ai_gateway_continuations_total",
+                "Answers that another model was asked to go on with, by result.",
+                &["model", "result"],
+            )?,
+            hedges: declare.counters(
+                "ai_gateway_hedges_total",
+                "Requests whose first token was late, by what a second one came to.",
+                &["model", "result"],
             )?,
         })
     }
@@ -93,22 +146,12 @@ impl ModelFamilies {
                 &["model"],
                 INTER_TOKEN_BUCKETS,
             )?,
-            queue_wait: declare.histograms(
-                "ai_gateway_queue_wait_seconds",
-                "Time a request waited for a permit of its model.",
-                &["model"],
-                QUEUE_BUCKETS,
-            )?,
+            queue: QueueFamilies::declare(declare)?,
             overhead: declare.histograms(
                 "ai_gateway_overhead_seconds",
                 "The gateway's own share: from arrival to dispatch, less the queue.",
                 &["model"],
                 OVERHEAD_BUCKETS,
-            )?,
-            queued: declare.gauges(
-                "ai_gateway_queued_requests",
-                "Requests waiting for a permit.",
-                &["model"],
             )?,
             permits_in_use: declare.gauges(
                 "ai_gateway_permits_in_use",
@@ -133,9 +176,12 @@ impl ModelFamilies {
             inference_duration: self.inference_duration.with_label_values(label),
             first_token: self.first_token.with_label_values(label),
             inter_token: self.inter_token.with_label_values(label),
-            queue_wait: self.queue_wait.with_label_values(label),
+            queue_wait: self.queue.wait.with_label_values(label),
             overhead: self.overhead.with_label_values(label),
-            queued: self.queued.with_label_values(label),
+            queued: self.queue.requests.with_label_values(label),
+            queued_by: Priority::ALL
+                .map(|class| self.queue.by_priority.with_label_values(&[model, class.as_str()])),
+            preemptions: self.queue.preemptions.with_label_values(label),
             permits_in_use: self.permits_in_use.with_label_values(label),
             permits: self.permits.with_label_values(label),
             upstream_up: self.upstreams.up.with_label_values(label),
@@ -156,6 +202,8 @@ pub struct ModelMetrics {
     pub queue_wait: Histogram,
     pub overhead: Histogram,
     pub queued: IntGauge,
+    queued_by: [IntGauge; 3],
+    pub preemptions: IntCounter,
     pub permits_in_use: IntGauge,
     pub permits: IntGauge,
     pub upstream_up: Gauge,
@@ -163,6 +211,12 @@ pub struct ModelMetrics {
 }
 
 impl ModelMetrics {
+    /// Those of a class that wait.
+    #[must_use]
+    pub fn queued_of(&self, class: Priority) -> IntGauge {
+        self.queued_by[class as usize].clone()
+    }
+
     /// Counts one more attempt; `reason` is one of a handful.
     pub fn count_retry(&self, reason: &'static str) {
         self.upstreams.retries.with_label_values(&[&self.model, reason]).inc();
@@ -172,6 +226,31 @@ impl ModelMetrics {
     pub fn declare_retries(&self, reasons: impl IntoIterator<Item = &'static str>) {
         for reason in reasons {
             self.upstreams.retries.with_label_values(&[self.model.as_str(), reason]);
+        }
+    }
+
+    /// Counts an answer that another model was asked to go on with, and whether it did.
+    pub fn count_continuation(&self, joined: bool) {
+        let result = if joined { CONTINUED } else { NOT_CONTINUED };
+        self.upstreams.continuations.with_label_values(&[&self.model, result]).inc();
+    }
+
+    /// Counts a request whose first token was late.
+    pub fn count_hedge(&self, result: &'static str) {
+        self.upstreams.hedges.with_label_values(&[&self.model, result]).inc();
+    }
+
+    /// Gives both results their series.
+    pub fn declare_continuations(&self) {
+        for result in [CONTINUED, NOT_CONTINUED] {
+            self.upstreams.continuations.with_label_values(&[self.model.as_str(), result]);
+        }
+    }
+
+    /// Gives each result its series.
+    pub fn declare_hedges(&self, results: impl IntoIterator<Item = &'static str>) {
+        for result in results {
+            self.upstreams.hedges.with_label_values(&[self.model.as_str(), result]);
         }
     }
 

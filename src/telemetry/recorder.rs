@@ -19,6 +19,7 @@ pub struct StreamRecorder {
     last_token: Option<Instant>,
     queue_wait: Duration,
     attempts: u32,
+    continuations: u32,
     chunks: u64,
     outcome: Option<Outcome>,
 }
@@ -37,26 +38,49 @@ impl StreamRecorder {
             last_token: None,
             queue_wait: Duration::ZERO,
             attempts: 0,
+            continuations: 0,
             chunks: 0,
             outcome: None,
         }
     }
 
-    /// The request got its permit after `queue_wait` and goes to the upstream now.
+    /// The request got its permit after it waited for `queue_wait` in all, and goes to the upstream
+    /// now; once more, if it was preempted.
     pub fn dispatched(&mut self, queue_wait: Duration) {
         let now = Instant::now();
-        self.dispatched = Some(now);
-        self.attempts = 1;
-        self.queue_wait = queue_wait;
-        self.metrics.queue_wait.observe(queue_wait.as_secs_f64());
-        let own_share = now.duration_since(self.arrived).saturating_sub(queue_wait);
-        self.metrics.overhead.observe(own_share.as_secs_f64());
+        let waited = queue_wait.saturating_sub(std::mem::replace(&mut self.queue_wait, queue_wait));
+        self.metrics.queue_wait.observe(waited.as_secs_f64());
+        if self.dispatched.replace(now).is_none() {
+            let own_share = now.duration_since(self.arrived).saturating_sub(queue_wait);
+            self.metrics.overhead.observe(own_share.as_secs_f64());
+        }
+        self.attempts += 1;
     }
 
     /// The upstream did not take the request; it goes out once more.
     pub fn retried(&mut self, reason: &'static str) {
         self.attempts += 1;
         self.metrics.count_retry(reason);
+    }
+
+    /// The upstream failed, and another model goes on with the answer.
+    pub fn continued(&mut self, failure: ErrorKind) {
+        self.attempts += 1;
+        self.continuations += 1;
+        self.metrics.count_continuation(true);
+        self.metrics.count_upstream_failure(failure);
+    }
+
+    /// Another model was to go on with the answer, and did not.
+    pub fn not_continued(&mut self) {
+        self.attempts += 1;
+        self.metrics.count_continuation(false);
+    }
+
+    /// The first token was late; `asked` says whether a second model was asked.
+    pub fn hedged(&mut self, result: &'static str, asked: bool) {
+        self.attempts += u32::from(asked);
+        self.metrics.count_hedge(result);
     }
 
     /// `count` pieces of the answer arrived together.
@@ -134,6 +158,12 @@ impl StreamRecorder {
         self.attempts
     }
 
+    /// How often another model went on with the answer.
+    #[must_use]
+    pub fn continuations(&self) -> u32 {
+        self.continuations
+    }
+
     #[must_use]
     pub fn chunk_count(&self) -> u64 {
         self.chunks
@@ -181,6 +211,24 @@ mod tests {
         drop(recorder(&metrics));
         let text = text(&metrics);
         assert!(text.contains("ai_gateway_streams_total{status=\"internal_error\"} 1"), "{text}");
+    }
+
+    /// It was sent, lost its turn, and is sent once more.
+    #[test]
+    fn a_further_wait_counts_as_one_and_the_gateways_own_share_once() {
+        let metrics = Metrics::new(false).unwrap();
+        let mut stream = recorder(&metrics);
+        stream.dispatched(Duration::from_secs(2));
+        stream.dispatched(Duration::from_secs(5));
+        assert_eq!((stream.attempts(), stream.queue_wait()), (2, Duration::from_secs(5)));
+        let text = text(&metrics);
+        for line in [
+            "ai_gateway_queue_wait_seconds_count{model=\"m\"} 2",
+            "ai_gateway_queue_wait_seconds_sum{model=\"m\"} 5",
+            "ai_gateway_overhead_seconds_count{model=\"m\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -183,9 +183,11 @@ async fn an_answer_that_is_cut_is_an_error_and_nothing_goes_on_from_it() {
 async fn what_is_not_possible_is_refused_and_what_is_ignored_is_named() {
     let upstream = Upstream::start(|_| openai_answer(&TOKENS)).await;
     let gateway = TestGateway::before(&upstream).await;
-    for field in ["background", "truncation", "conversation"] {
+    for (field, value) in
+        [("background", json!("yes")), ("truncation", json!("auto")), ("conversation", json!("c"))]
+    {
         let mut body = ask(&json!("hi"), true);
-        body[field] = if field == "background" { json!(true) } else { json!("auto") };
+        body[field] = value;
         let refused = gateway.client.post("/v1/responses", &body).await;
         assert_eq!((refused.status, refused.json()["error"]["param"].clone()), (400, json!(field)));
     }

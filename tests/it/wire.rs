@@ -84,6 +84,16 @@ pub fn ollama_token(text: &str) -> Step {
     Step::Chunk(format!("{line}\n").into_bytes())
 }
 
+/// A template that knows the last message from the others.
+pub const TEMPLATE: &str =
+    "{{ range $i, $_ := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}";
+
+/// What Ollama says of a model with this template.
+pub fn ollama_shown(template: &str) -> Vec<Step> {
+    let shown = serde_json::json!({ "template": template, "capabilities": ["completion"] });
+    vec![Step::Raw(whole(200, "application/json", &shown.to_string()))]
+}
+
 /// A whole streamed answer on Ollama's wire.
 pub fn ollama_answer(tokens: &[&str]) -> Vec<Step> {
     let mut steps = vec![ndjson_head()];

@@ -35,7 +35,7 @@ pub fn declared(text: &str) -> Vec<Metric> {
     let calls = words(&code).filter_map(|word| {
         let suffixes: &[&str] = match word.text {
             "histograms" => &["_bucket", "_sum", "_count"],
-            "gauge" | "gauges" | "float_gauges" | "counters" => &[""],
+            "gauge" | "gauges" | "float_gauges" | "counter" | "counters" => &[""],
             "new" if word.before.ends_with("Opts::") => &[""],
             _ => return None,
         };

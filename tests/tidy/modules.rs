@@ -19,8 +19,8 @@ const LAYERS: [&[&str]; 8] = [
 const WITHIN: [(&str, &str); 3] =
     [("telemetry", "config"), ("provider", "config"), ("provider", "telemetry")];
 
-const PROTOCOL_DEPENDENCIES: [&str; 6] =
-    ["base64", "bytes", "memchr", "serde", "serde_json", "thiserror"];
+const PROTOCOL_DEPENDENCIES: [&str; 7] =
+    ["base64", "bytes", "bytestring", "memchr", "serde", "serde_json", "thiserror"];
 /// What would let time, sockets or actors into the wire formats.
 const IMPURE: [&str; 6] = ["tokio", "awc", "futures", "rand", "Instant", "SystemTime"];
 const IMPURE_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];

@@ -53,12 +53,11 @@ struct Text {
     marked: bool,
 }
 
-const CONTENT: &[u8] = br#""content":"t"#;
-
 /// The number of the token in that line, if there is one.
-pub fn token(line: &[u8]) -> Option<u64> {
-    let at = memmem::find(line, CONTENT)?;
-    let digits = line[at + CONTENT.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+pub fn token(dialect: Dialect, line: &[u8]) -> Option<u64> {
+    let mark = dialect.token_mark();
+    let at = memmem::find(line, mark)?;
+    let digits = line[at + mark.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     Some(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
@@ -115,7 +114,7 @@ impl Answer {
 
 impl Text {
     fn check(&mut self, line: &[u8]) -> Result<(), Fault> {
-        if let Some(found) = token(line) {
+        if let Some(found) = token(self.dialect, line) {
             if found != self.tokens || self.marked {
                 return Err(Fault::Order { expected: self.tokens, found });
             }

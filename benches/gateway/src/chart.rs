@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::report::number;
-use crate::results::{COLUMNS, Goal, LINES, Line, Results, name};
-use crate::route::{RELAYED, Route};
+use crate::results::{Goal, LINES, Line, Results, name};
+use crate::route::{NATIVE_OLLAMA, NATIVE_OPENAI, OPENAI_OLLAMA, RELAYED, Route};
 
 const LEFT: f64 = 330.0;
 /// The length of a bar that is as long as nginx's.
@@ -13,16 +13,17 @@ const UNIT: f64 = 110.0;
 const MOST: f64 = 5.0;
 const BAR: f64 = 13.0;
 const GAP: f64 = 16.0;
+/// The routes that are drawn: a bar for each in every group. The tables have them all.
+const CHARTED: [Route; 4] = [RELAYED, NATIVE_OPENAI, NATIVE_OLLAMA, OPENAI_OLLAMA];
 const COLOURS: [&str; 4] = ["#0b6e99", "#e08a1e", "#8a63b0", "#4f9d69"];
 
 /// An SVG of what has a goal in times nginx's, readable on light and dark pages.
 pub fn svg(results: &Results, caption: &str) -> String {
-    let gateway: Vec<_> = COLUMNS.iter().filter(|route| !route.name.starts_with("nginx")).collect();
     let mut body = String::new();
-    let mut top = legend(&mut body, &gateway);
+    let mut top = legend(&mut body);
     for line in &LINES {
         if let Goal::TimesNginx(relayed, translated) = line.goal {
-            top = group(&mut body, results, line, &gateway, (relayed, translated), top);
+            top = group(&mut body, results, line, (relayed, translated), top);
         }
     }
     let width = LEFT + UNIT * MOST + 90.0;
@@ -41,9 +42,9 @@ pub fn svg(results: &Results, caption: &str) -> String {
     )
 }
 
-fn legend(body: &mut String, routes: &[&Route]) -> f64 {
+fn legend(body: &mut String) -> f64 {
     let mut x = 10.0;
-    for (route, colour) in routes.iter().zip(COLOURS) {
+    for (route, colour) in CHARTED.iter().zip(COLOURS) {
         let _ = writeln!(
             body,
             "<rect x=\"{x}\" y=\"5\" width=\"11\" height=\"11\" fill=\"{colour}\"/>\
@@ -61,7 +62,6 @@ fn group(
     body: &mut String,
     results: &Results,
     line: &Line,
-    routes: &[&Route],
     goals: (f64, f64),
     mut top: f64,
 ) -> f64 {
@@ -74,11 +74,11 @@ fn group(
         top + 27.0,
         escape(line.figure)
     );
-    for (route, colour) in routes.iter().zip(COLOURS) {
+    for (route, colour) in CHARTED.iter().zip(COLOURS) {
         let Some(cell) = results.cell(line, route) else { continue };
         let ratio = cell.to_nginx.unwrap_or(0.0);
         let length = ratio.clamp(0.0, MOST) * UNIT;
-        let goal = if route.name == RELAYED.name { goals.0 } else { goals.1 };
+        let goal = if route.is_relayed() { goals.0 } else { goals.1 };
         let at = LEFT + goal.min(MOST) * UNIT;
         let (bottom, middle) = (top + BAR, top + BAR - 2.5);
         let label = LEFT + length.max(goal.min(MOST) * UNIT) + 6.0;

@@ -21,6 +21,8 @@ pub struct Asked {
     pub address: SocketAddr,
     pub dialect: Dialect,
     pub model: &'static str,
+    /// Whether the client may come back.
+    pub kept: bool,
     /// Answers have between so many tokens,
     pub tokens: u64,
     /// and so many more.
@@ -37,7 +39,11 @@ impl Asked {
     }
 
     pub fn request(&self, script: &Script) -> Vec<u8> {
-        script.request(self.dialect, self.model, &self.address.to_string())
+        let host = self.address.to_string();
+        if self.kept {
+            return script.request_kept(self.dialect, self.model, &host);
+        }
+        script.request(self.dialect, self.model, &host)
     }
 
     /// One request, from the moment it is due to the end of its answer.

@@ -63,12 +63,21 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
         all.memory += resident(&status).unwrap_or(0) * 1024;
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             // "time on a core in ns, time waiting for one in ns, number of timeslices"
-            let figures = fs::read_to_string(task?.path().join("schedstat"))?;
+            let figures = match fs::read_to_string(task?.path().join("schedstat")) {
+                // A thread that has ended since it was listed.
+                Err(error) if is_gone(&error) => continue,
+                figures => figures?,
+            };
             let on_core = figures.split(' ').next().and_then(|first| first.parse().ok());
             all.cpu += Duration::from_nanos(on_core.unwrap_or(0));
         }
     }
     Ok(all)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    let no_such_process = rustix::io::Errno::SRCH.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(no_such_process)
 }
 
 /// `VmRSS` of a process's status, in KiB.

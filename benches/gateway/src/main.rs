@@ -35,8 +35,8 @@ use tokio::task::LocalSet;
 
 use crate::machine::Cores;
 use crate::report::Run;
-use crate::results::{COLUMNS, FEWER, FLOOD, LINES, MANY, Results, name};
-use crate::route::{DIRECT, NATIVE_OPENAI, PROXIES, RELAYED, Route, TWO_WORKERS};
+use crate::results::{FEWER, FLOOD, LINES, MANY, Results, name};
+use crate::route::{DIRECT, NATIVE_OPENAI, RELAYED, RELAYED_KEPT, Route, TWO_WORKERS, proxies};
 use crate::target::Programs;
 use crate::workload::{Bench, Failure, Workload};
 
@@ -191,10 +191,18 @@ const fn passes(workload: Workload) -> u32 {
 }
 
 fn routes(workload: Workload) -> Vec<Route> {
-    let mut routes = PROXIES.to_vec();
+    let mut routes: Vec<_> = proxies().collect();
     match workload {
-        Workload::ShortAnswers => routes.extend([DIRECT, TWO_WORKERS].concat()),
-        Workload::LowLoad | Workload::Flood { .. } => routes.extend(DIRECT),
+        Workload::ShortAnswers => {
+            routes.extend([DIRECT, TWO_WORKERS].concat());
+            routes.push(RELAYED_KEPT);
+        }
+        Workload::LowLoad => routes.extend(DIRECT),
+        Workload::Flood { .. } => {
+            routes.extend(DIRECT);
+            routes.push(RELAYED_KEPT);
+        }
+        Workload::Paced | FEWER => routes.push(RELAYED_KEPT),
         _ => {}
     }
     routes
@@ -202,7 +210,7 @@ fn routes(workload: Workload) -> Vec<Route> {
 
 /// A table with holes would pass for a whole one.
 fn complete(results: &Results) -> Result<(), Failure> {
-    for (line, route) in LINES.iter().flat_map(|line| COLUMNS.map(|route| (line, route))) {
+    for (line, route) in LINES.iter().flat_map(|line| proxies().map(move |route| (line, route))) {
         if results.cell(line, &route).is_none_or(|cell| !cell.median.is_finite()) {
             let what = format!("{}, {}, {}", name(line.workload), line.figure, route.name);
             return Err(Failure::Other(format!("{what}: no figure")));

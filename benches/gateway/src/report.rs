@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::results::{COLUMNS, Cell, Goal, LINES, Line, Results, median, name};
-use crate::route::{NATIVE_OPENAI, NATIVE_TWO, RELAYED, RELAYED_TWO, Route};
+use crate::results::{Cell, FEWER, FLOOD, Goal, LINES, Line, Results, median, name};
+use crate::route::{
+    NATIVE_OPENAI, NATIVE_TWO, RELAYED, RELAYED_KEPT, RELAYED_TWO, Route, TO_OLLAMA, TO_OPENAI,
+    proxies,
+};
 use crate::workload::Workload;
 
 /// What a run was.
@@ -25,24 +28,26 @@ impl Run<'_> {
              anything between.\n\n",
             self.machine, self.rounds
         );
-        text.push_str(&self.figures());
-        text.push('\n');
+        for routes in [&TO_OPENAI, &TO_OLLAMA] {
+            text.push_str(&self.figures(routes));
+            text.push('\n');
+        }
         text.push_str(&self.verdict());
-        for part in [self.growth_table(), self.workers_table()].into_iter().flatten() {
+        let parts = [self.growth_table(), self.workers_table(), self.kept_table()];
+        for part in parts.into_iter().flatten() {
             text.push('\n');
             text.push_str(&part);
         }
         text
     }
 
-    fn figures(&self) -> String {
+    fn figures(&self, routes: &[Route]) -> String {
         let mut rows = vec![vec!["workload".to_owned(), "figure".to_owned()]];
-        rows[0].extend(COLUMNS.iter().map(|route| route.name.to_owned()));
+        rows[0].extend(routes.iter().map(|route| route.name.to_owned()));
         rows[0].push("goal".to_owned());
         let mut last = String::new();
         for line in &LINES {
-            let cells: Vec<_> =
-                COLUMNS.iter().map(|route| self.results.cell(line, route)).collect();
+            let cells: Vec<_> = routes.iter().map(|route| self.results.cell(line, route)).collect();
             if cells.iter().all(Option::is_none) {
                 continue;
             }
@@ -61,7 +66,8 @@ impl Run<'_> {
     /// Which goals are met.
     fn verdict(&self) -> String {
         let (mut met, mut missed) = (0, Vec::new());
-        for (line, route) in LINES.iter().flat_map(|line| COLUMNS.map(|route| (line, route))) {
+        for (line, route) in LINES.iter().flat_map(|line| proxies().map(move |route| (line, route)))
+        {
             match self.results.cell(line, &route).and_then(|cell| cell.is_met) {
                 Some(true) => met += 1,
                 Some(false) => missed.push(missed_goal(line, &route)),
@@ -122,9 +128,34 @@ impl Run<'_> {
         Some(table(&rows))
     }
 
+    /// What it costs to keep a stream for a client that may come back.
+    fn kept_table(&self) -> Option<String> {
+        let mut rows = vec![
+            ["kept streams", "figure", "kept", "not kept", "ratio"].map(str::to_owned).to_vec(),
+        ];
+        for (workload, figure) in [
+            (Workload::ShortAnswers, "CPU per stream, µs"),
+            (FLOOD, "CPU per token, µs"),
+            (Workload::Paced, "CPU per token, µs"),
+            (FEWER, "memory per stream, KiB"),
+        ] {
+            let of = |route: &Route| self.results.values(workload, route, figure);
+            let (kept, plain) = (of(&RELAYED_KEPT), of(&RELAYED));
+            let ratios = kept.iter().zip(&plain).map(|(kept, plain)| kept / plain).collect();
+            rows.push(vec![
+                name(workload),
+                figure.to_owned(),
+                number(median(kept)?),
+                number(median(plain)?),
+                format!("{:.2}×", median(ratios)?),
+            ]);
+        }
+        Some(table(&rows))
+    }
+
     /// Every value of every round.
     pub fn json(&self) -> Value {
-        let lines = LINES.iter().flat_map(|line| COLUMNS.map(|route| (line, route)));
+        let lines = LINES.iter().flat_map(|line| proxies().map(move |route| (line, route)));
         let cells = lines.filter_map(|(line, route)| {
             let cell = self.results.cell(line, &route)?;
             Some(json!({

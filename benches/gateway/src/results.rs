@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::route::{
-    NATIVE_OLLAMA, NATIVE_OPENAI, NGINX_OLLAMA, NGINX_OPENAI, OPENAI_OLLAMA, RELAYED, Route,
-    baselines,
-};
+use crate::route::{Route, baselines};
 use crate::workload::{Figures, Workload};
 
 pub const ADDED_TTFT: &str = "added TTFT p50, µs";
@@ -69,10 +66,6 @@ pub const LINES: [Line; 23] = [
     line(Workload::Abort, "abort p99, µs", Goal::TimesNginx(2.0, 2.0)),
     line(Workload::NonReaders, "memory per client, KiB", Goal::AtMost(64.0)),
 ];
-
-/// The columns of the table: what each route is compared with stands before it.
-pub const COLUMNS: [Route; 6] =
-    [NGINX_OPENAI, RELAYED, NATIVE_OPENAI, NGINX_OLLAMA, NATIVE_OLLAMA, OPENAI_OLLAMA];
 
 /// A figure of one route over all rounds.
 #[derive(Clone, Debug)]
@@ -137,7 +130,7 @@ impl Results {
             Goal::None => None,
             Goal::AtMost(most) => Some(median <= most),
             Goal::TimesNginx(relayed, translated) => {
-                let most = if route.name == RELAYED.name { relayed } else { translated };
+                let most = if route.is_relayed() { relayed } else { translated };
                 to_nginx.map(|ratio| ratio <= most)
             }
         };
@@ -178,7 +171,7 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::DIRECT_OPENAI;
+    use crate::route::{DIRECT_OPENAI, NATIVE_OPENAI, NGINX_OPENAI, RELAYED};
 
     #[test]
     fn ratios_are_taken_within_each_round_and_held_against_the_goal() {

@@ -13,6 +13,10 @@ use crate::mishap::Mishap;
 pub enum Dialect {
     /// `POST /v1/chat/completions`, server-sent events.
     OpenAi,
+    /// `POST /v1/responses` of OpenAI, server-sent events.
+    Responses,
+    /// `POST /v1/messages` of Anthropic, server-sent events.
+    Anthropic,
     /// `POST /api/chat` of Ollama, a JSON document a line.
     Ollama,
     /// `POST /api/chat` of Tidegate, server-sent events.
@@ -24,7 +28,20 @@ impl Dialect {
     const fn path(self) -> &'static str {
         match self {
             Self::OpenAi => "/v1/chat/completions",
-            Self::Ollama | Self::Native => "/api/chat",
+            Self::Responses => "/v1/responses",
+            Self::Anthropic => "/v1/messages",
+            // Where the gateway has Ollama's. The upstream takes any path that is not OpenAI's.
+            Self::Ollama => "/ollama/api/chat",
+            Self::Native => "/api/chat",
+        }
+    }
+
+    /// What stands before the number of a token.
+    pub const fn token_mark(self) -> &'static [u8] {
+        match self {
+            Self::Responses => br#""delta":"t"#,
+            Self::Anthropic => br#""text":"t"#,
+            _ => br#""content":"t"#,
         }
     }
 
@@ -32,6 +49,8 @@ impl Dialect {
     pub const fn end_mark(self) -> &'static [u8] {
         match self {
             Self::OpenAi => b"data: [DONE]",
+            Self::Responses => br#""type":"response.completed""#,
+            Self::Anthropic => br#""type":"message_stop""#,
             Self::Ollama => br#""done":true"#,
             Self::Native => br#""finishReason":"stop""#,
         }
@@ -63,6 +82,11 @@ impl Script {
         self.post(dialect, model, host, stream)
     }
 
+    /// The same, from a client that may come back.
+    pub fn request_kept(&self, dialect: Dialect, model: &str, host: &str) -> Vec<u8> {
+        self.request(dialect, model, &format!("{host}\r\nX-Resumable: true"))
+    }
+
     /// The same, for an answer in one piece.
     pub fn request_whole(&self, dialect: Dialect, model: &str, host: &str) -> Vec<u8> {
         self.post(dialect, model, host, r#""stream":false,"#)
@@ -71,9 +95,15 @@ impl Script {
     fn post(&self, dialect: Dialect, model: &str, host: &str, stream: &str) -> Vec<u8> {
         let Self { id, tokens, interval, burst, mishap, at } = self;
         let (interval, mishap) = (interval.as_micros(), mishap.number());
-        let body = format!(
-            r#"{{"model":"{model}",{stream}"messages":[{{"role":"user","content":"{PROMPT}{id} {tokens} {interval} {burst} {mishap} {at} ."}}]}}"#
-        );
+        let prompt = format!("{PROMPT}{id} {tokens} {interval} {burst} {mishap} {at} .");
+        let asked = match dialect {
+            Dialect::Responses => format!(r#""input":"{prompt}""#),
+            Dialect::Anthropic => format!(
+                r#""max_tokens":1000000000,"messages":[{{"role":"user","content":"{prompt}"}}]"#
+            ),
+            _ => format!(r#""messages":[{{"role":"user","content":"{prompt}"}}]"#),
+        };
+        let body = format!(r#"{{"model":"{model}",{stream}{asked}}}"#);
         post(dialect.path(), host, &body)
     }
 
@@ -193,6 +223,7 @@ pub fn mark(id: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::Dialect::{Anthropic, Native, Ollama, OpenAi, Responses};
     use super::*;
 
     #[test]
@@ -200,7 +231,7 @@ mod tests {
         let (mishap, at) = (Mishap::Stall, 5);
         let interval = Duration::from_micros(2500);
         let script = Script { id: 7, tokens: 12, interval, burst: 3, mishap, at };
-        for dialect in [Dialect::OpenAi, Dialect::Ollama, Dialect::Native] {
+        for dialect in [OpenAi, Responses, Anthropic, Ollama, Native] {
             assert_eq!(Script::find(&script.request(dialect, "m", "h")), Some(script));
         }
         assert_eq!(Script::find(b"{\"messages\":[]}"), None);

@@ -113,8 +113,9 @@ impl Bench {
 
     fn asked(&self, route: &Route, target: Option<&Target>) -> Asked {
         let address = target.map_or(self.programs.upstream, |target| target.address);
-        let (dialect, model) = (route.client, route.model());
-        Asked { address, dialect, model, tokens: 1, spread: 0, interval: Duration::ZERO, burst: 1 }
+        let (dialect, model, kept) = (route.client, route.model(), route.kept);
+        let (tokens, spread, interval, burst) = (1, 0, Duration::ZERO, 1);
+        Asked { address, dialect, model, kept, tokens, spread, interval, burst }
     }
 
     async fn closed(

@@ -4,11 +4,15 @@
 //! [`Encoder`] into [`Payload`]s. Where both ends speak the same dialect the batch carries the
 //! upstream's own frames, refcounted and only scanned; where they differ it carries [`Event`]s.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::error::Failure;
 use crate::event::{Event, FinishReason, Timings, Usage};
 use crate::outcome::Outcome;
+use crate::spoken::Signature;
 
 /// All complete frames of one upstream read.
 #[derive(Debug, Default)]
@@ -22,12 +26,26 @@ pub struct Batch {
     /// How many frames carried a piece of the answer; a stand-in for tokens until the upstream
     /// reports usage.
     pub chunks: u32,
+    /// Relayed and [heard](crate::spoken): a frame told the client more than `events` can say.
+    pub opaque: bool,
 }
 
 impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.events.is_empty() && self.chunks == 0
+    }
+
+    /// Adds what was read behind it.
+    pub fn append(&mut self, more: Self) {
+        if self.is_empty() {
+            *self = more;
+            return;
+        }
+        self.frames.extend(more.frames);
+        self.events.extend(more.events);
+        self.chunks += more.chunks;
+        self.opaque |= more.opaque;
     }
 
     /// The result of a read that may have failed half-way: what came before the failure is not
@@ -67,7 +85,11 @@ pub trait Encoder: Send {
     fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>);
 
     /// The request waits in the model's queue. Dialects without a word for it say nothing.
-    fn queued(&mut self, position: usize, out: &mut Vec<Payload>);
+    fn queued(&mut self, _place: QueuePlace, _out: &mut Vec<Payload>) {}
+
+    /// Another model goes on with the answer. What follows comes as events, whatever came before.
+    /// Dialects without a word for it say nothing, or say it in a comment.
+    fn continued(&mut self, _join: &Join<'_>, _out: &mut Vec<Payload>) {}
 
     /// Encodes the one terminal of the stream, appending to `out`. Called once, last.
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>);
@@ -83,6 +105,28 @@ pub trait Encoder: Send {
     fn held_bytes(&self) -> usize {
         0
     }
+}
+
+/// A request's place in the queue of its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuePlace {
+    /// 1 is the next.
+    pub position: usize,
+    /// When its turn will come, as far as recent answers tell.
+    pub wait: Option<Duration>,
+}
+
+/// Where another model goes on with an answer that broke off.
+#[derive(Debug)]
+pub struct Join<'a> {
+    /// The public name of the model that goes on.
+    pub model: &'a str,
+    /// Why the answer broke off.
+    pub failure: &'a Failure,
+    /// Pieces of the answer that were passed on before.
+    pub chunks: u64,
+    /// How the relayed frames before are signed, so that those to come can be signed alike.
+    pub signature: Option<&'a Signature>,
 }
 
 /// How a stream ended, with all that a dialect may want to say about it.
@@ -110,7 +154,7 @@ pub enum Payload {
     /// Bytes to be written as they are: whole frames, or the body of an unstreamed answer.
     Wire(Bytes),
     /// A named event; the HTTP layer frames it. The data is one line of JSON.
-    Event { name: &'static str, data: String },
+    Event { name: &'static str, data: ByteString },
 }
 
 impl Payload {

@@ -14,6 +14,10 @@ pub enum ErrorKind {
     NotFound,
     /// The model is not configured here.
     ModelNotFound,
+    /// It was here, and is kept no longer.
+    Gone,
+    /// The idempotency key belongs to another request.
+    KeyReused,
     /// The route exists, not for this method.
     MethodNotAllowed,
     /// The body is not JSON by its content type.
@@ -54,6 +58,8 @@ pub enum ErrorKind {
     Truncated,
     /// The stream was cancelled.
     Cancelled,
+    /// The client fell too far behind the others of its stream.
+    TooSlow,
     /// The gateway shut down before the answer was whole.
     Drained,
     /// A fault of the gateway itself.
@@ -69,6 +75,8 @@ impl ErrorKind {
             Self::Unauthorized => "UNAUTHORIZED",
             Self::NotFound => "NOT_FOUND",
             Self::ModelNotFound => "MODEL_NOT_FOUND",
+            Self::Gone => "GONE",
+            Self::KeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
@@ -89,6 +97,7 @@ impl ErrorKind {
             Self::UpstreamProtocol => "UPSTREAM_PROTOCOL",
             Self::Truncated => "TRUNCATED",
             Self::Cancelled => "CANCELLED",
+            Self::TooSlow => "TOO_SLOW",
             Self::Drained => "DRAINED",
             Self::Internal => "INTERNAL_ERROR",
         }
@@ -98,7 +107,7 @@ impl ErrorKind {
     #[must_use]
     pub fn outcome(self) -> Outcome {
         match self {
-            Self::Cancelled => Outcome::Cancelled,
+            Self::Cancelled | Self::TooSlow => Outcome::Cancelled,
             Self::Truncated => Outcome::Truncated,
             Self::Drained | Self::Draining => Outcome::Drained,
             Self::UpstreamTimeout | Self::QueueTimeout | Self::RequestTimeout => Outcome::TimedOut,

@@ -18,6 +18,9 @@ pub use crate::runs::Plain;
 /// Written on an idle stream. One newline: a comment followed by a blank line makes openai-python
 /// dispatch an event without data, on which it fails.
 pub const KEEP_ALIVE: &[u8] = b": k\n";
+/// A comment in front of the first event that another model wrote; part of that event, as parsers
+/// stumble over comments of their own.
+pub const CONTINUED: &[u8] = b": continued\n";
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

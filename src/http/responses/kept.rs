@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,12 @@ use tokio::time::timeout;
 use super::stream_id;
 use crate::access::Caller;
 use crate::admission::Admission;
+use crate::http::attach::{Reader, take_up};
 use crate::http::caller::identify;
-use crate::http::chat::ChatLimits;
+use crate::http::chat::{ChatLimits, arrival};
 use crate::http::error::ApiError;
 use crate::http::openai::OpenAi;
+use crate::http::worker::Worker;
 use crate::registry::Directory;
 use crate::store::{Found, Store};
 
@@ -48,29 +50,56 @@ fn find(store: &Store, id: StreamId, caller: &Caller) -> Result<Found, Failure> 
     }
 }
 
-/// `GET /v1/responses/{id}`
+#[derive(Deserialize)]
+struct Wanted {
+    stream: Option<String>,
+    starting_after: Option<u64>,
+}
+
+/// `GET /v1/responses/{id}`: the response, or, with `stream=true`, what follows of its events.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidRequest`] for a stream: nothing is kept of events.
+/// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidRequest`] for a stream of a response that was not
+/// created as one, and for a place that there is not; [`ErrorKind::Gone`] for events that are kept no
+/// longer.
 pub async fn retrieve(
     http: HttpRequest,
+    payload: Payload,
     id: Path<String>,
     admission: Data<Admission>,
     limits: Data<ChatLimits>,
     store: Data<Store>,
+    worker: Data<Worker>,
 ) -> Answer {
     let caller = identify(&http, admission.keys(), &limits.proxies)?;
-    let query = Query::<Vec<(String, String)>>::from_query(http.query_string());
-    let wants_stream = |(name, value): &(String, String)| name == "stream" && value != "false";
-    if query.is_ok_and(|query| query.iter().any(wants_stream)) {
-        let message = "a response that is kept cannot be streamed again: must be false";
-        return Err(invalid("stream", message).into());
-    }
     let id = stream_id(&id).ok_or_else(unknown)?;
-    Ok(json(match find(&store, id, &caller)? {
+    let found = find(&store, id, &caller)?;
+    let wanted = Query::<Wanted>::from_query(http.query_string());
+    let wanted = wanted.map_err(|_| invalid("starting_after", "must be a sequence number"))?;
+    if wanted.stream.as_deref().is_some_and(|stream| stream != "false") {
+        let after = wanted.starting_after.map_or(0, |number| number.saturating_add(1));
+        let note = arrival(&http)?.note;
+        note.caller(&caller);
+        let reader = Reader { after, version: http.version(), note };
+        let taken_up = take_up(id, reader, payload, &caller, &worker).await;
+        return Ok(taken_up.map_err(in_its_words)?);
+    }
+    Ok(json(match found {
         Found::Running(running) => running.body,
         Found::Kept(kept) => kept.body.clone(),
     }))
+}
+
+/// What is wrong with the stream that is asked for, by the names that the dialect has for it.
+fn in_its_words(failure: Failure) -> Failure {
+    match failure.kind {
+        ErrorKind::NotFound => invalid("stream", "this response was not created as a stream"),
+        ErrorKind::InvalidRequest => {
+            let message = failure.details.into_iter().next().map(|fault| fault.message);
+            invalid("starting_after", &message.unwrap_or(failure.message))
+        }
+        _ => failure,
+    }
 }
 
 #[derive(Serialize)]
@@ -90,9 +119,13 @@ pub async fn delete(
     admission: Data<Admission>,
     limits: Data<ChatLimits>,
     store: Data<Store>,
+    worker: Data<Worker>,
 ) -> Answer {
     let caller = identify(&http, admission.keys(), &limits.proxies)?;
-    let known = stream_id(&id).is_some_and(|id| store.remove(id, &caller));
+    let known = stream_id(&id).is_some_and(|id| {
+        worker.journals.remove(id, &caller);
+        store.remove(id, &caller)
+    });
     if !known {
         return Err(unknown().into());
     }

@@ -10,28 +10,34 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use tidegate_protocol::responses::{Asked, Item, ResponseEncoder, decode_request, last_words};
-use tidegate_protocol::{Encoder, Failure, Outcome, Request, StreamId, sse};
+use tidegate_protocol::{Encoder, ErrorKind, Failure, Framing, Outcome, Request, StreamId, sse};
 
-use super::chat::{ChatLimits, Manner, receive};
+use super::chat::{Answering, ChatLimits, Manner, receive};
 use super::dialect::AnswerContext;
 use super::error::ApiError;
 use super::event_stream::wire_events;
 use super::openai::OpenAi;
+use super::resume::Kept;
 use super::worker::Worker;
 use crate::access::Caller;
 use crate::admission::Admission;
-use crate::store::{Found, Store};
+use crate::store::{Begun, Found, Store};
 use recorded::Recorded;
 
 /// What a response's id begins with; the stream's id follows.
 const PREFIX: &str = "resp_";
 
-const MANNER: Manner = Manner {
+/// The number of an event is that of its sequence, and one more.
+const KEPT: Kept = Kept { framing: Framing::Events, always: true };
+
+pub(super) const MANNER: Manner = Manner {
     name: "responses",
     at_once: |_, _| None,
     last_words: |_: Outcome, failure: &Failure| vec![last_words(failure)],
     stream: |answer| wire_events(answer, sse::KEEP_ALIVE),
+    kept: KEPT,
 };
 
 /// `POST /v1/responses`
@@ -47,20 +53,40 @@ pub async fn create(
     store: Data<Store>,
 ) -> Result<HttpResponse, ApiError<OpenAi>> {
     let (arrived, body) = receive::<OpenAi>(&http, &mut payload, &admission, &limits).await?;
-    let caller = arrived.caller.clone();
-    let asked = decode_request(&body, arrived.id(), |id| earlier(&store, id, &caller))?;
+    let (id, caller) = (arrived.id(), arrived.caller.clone());
+    let asked = decode_request(&body, id, |id| earlier(&store, id, &caller))?;
     drop(body);
     let store = store.into_inner();
     let Asked { request, echo, items } = asked;
+    let (store_it, background) = (echo.store(), echo.background());
+    let polled = background && !request.stream;
+    let kept = Kept { always: store_it, ..KEPT };
+    let manner = Manner { kept, ..MANNER };
     let encoder = |request: &Request, context: &AnswerContext<'_>| -> Box<dyn Encoder> {
         let (id, model) = (context.id, context.model.to_owned());
-        let keep = echo.store();
         let encoder = ResponseEncoder::new(id, model, context.created, echo, request.stream);
-        let begun = encoder.in_progress();
-        let seat = store.begin(id, Arc::clone(&caller.owner), begun, items.into(), keep);
+        let body = encoder.in_progress();
+        let begun = Begun { body, input: items.into(), store: store_it, background };
+        let seat = store.begin(id, Arc::clone(&caller.owner), begun);
         Box::new(Recorded::new(encoder, seat))
     };
-    Ok(arrived.answer(payload, request, &MANNER, encoder, &admission, &worker).await?)
+    let arrived = if background { arrived.detached() } else { arrived };
+    match arrived.open(request, &manner, encoder, &admission, &worker).await? {
+        Answering::Live(live) if polled => {
+            let body = begun(&store, live.id, &caller)?;
+            Ok(live.left(body))
+        }
+        answering => Ok(answering.respond(payload, &manner, &worker).await?),
+    }
+}
+
+/// A response that nobody waits for, as it stands.
+fn begun(store: &Store, id: StreamId, caller: &Caller) -> Result<Bytes, Failure> {
+    match store.find(id, caller) {
+        Some(Found::Running(running)) => Ok(running.body),
+        Some(Found::Kept(kept)) => Ok(kept.body.clone()),
+        None => Err(Failure::new(ErrorKind::Internal, "the response was not kept")),
+    }
 }
 
 /// The conversation up to and with a response.

@@ -1,7 +1,7 @@
 //! Keeps a response when its answer ends, however it ends.
 
 use tidegate_protocol::responses::ResponseEncoder;
-use tidegate_protocol::{Batch, Encoder, End, Failure, FinishReason, Payload};
+use tidegate_protocol::{Batch, Encoder, End, Failure, FinishReason, Join, Payload, QueuePlace};
 
 use crate::store::Seat;
 
@@ -24,8 +24,12 @@ impl Encoder for Recorded {
         self.encoder.encode(batch, out);
     }
 
-    fn queued(&mut self, position: usize, out: &mut Vec<Payload>) {
-        self.encoder.queued(position, out);
+    fn queued(&mut self, place: QueuePlace, out: &mut Vec<Payload>) {
+        self.encoder.queued(place, out);
+    }
+
+    fn continued(&mut self, join: &Join<'_>, out: &mut Vec<Payload>) {
+        self.encoder.continued(join, out);
     }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {

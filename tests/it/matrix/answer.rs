@@ -31,18 +31,22 @@ pub enum Dialect {
     OpenAiWhole,
     AnthropicStream,
     AnthropicWhole,
+    ResponsesStream,
+    ResponsesWhole,
     OllamaStream,
     OllamaWhole,
 }
 
 impl Dialect {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::NativeStream,
         Self::NativeWhole,
         Self::OpenAiStream,
         Self::OpenAiWhole,
         Self::AnthropicStream,
         Self::AnthropicWhole,
+        Self::ResponsesStream,
+        Self::ResponsesWhole,
         Self::OllamaStream,
         Self::OllamaWhole,
     ];
@@ -50,7 +54,11 @@ impl Dialect {
     pub fn streams(self) -> bool {
         matches!(
             self,
-            Self::NativeStream | Self::OpenAiStream | Self::AnthropicStream | Self::OllamaStream
+            Self::NativeStream
+                | Self::OpenAiStream
+                | Self::AnthropicStream
+                | Self::ResponsesStream
+                | Self::OllamaStream
         )
     }
 

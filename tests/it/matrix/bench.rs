@@ -19,6 +19,7 @@ use super::report::{Leaks, Report};
 use super::{heads, sockets};
 use crate::client::{Client, Response, anthropic, native, native_whole, openai};
 use crate::gateway::TestGateway;
+use crate::responses::ask as ask_responses;
 use crate::upstream::{PATIENCE, Upstream, openai_answer};
 
 /// What was seen of a trial.
@@ -143,6 +144,8 @@ async fn ask(client: &Client, number: usize, trial: &Trial) -> Response {
         Dialect::OpenAiWhole => ("/v1/chat/completions", openai(&prompt, false)),
         Dialect::AnthropicStream => ("/v1/messages", anthropic(&prompt, true)),
         Dialect::AnthropicWhole => ("/v1/messages", anthropic(&prompt, false)),
+        Dialect::ResponsesStream => ("/v1/responses", ask_responses(&json!(prompt), true)),
+        Dialect::ResponsesWhole => ("/v1/responses", ask_responses(&json!(prompt), false)),
         Dialect::OllamaStream => ("/ollama/api/chat", openai(&prompt, true)),
         Dialect::OllamaWhole => ("/ollama/api/chat", openai(&prompt, false)),
     };

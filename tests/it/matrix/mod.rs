@@ -5,7 +5,7 @@
 //! - [`reply`]: an answer in HTTP's framing, and what it has told up to any byte.
 //! - [`plan`]: trials; [`cuts`], [`frames`] and [`heads`] make them.
 //! - [`bench`]: one gateway and one upstream that run them, many at a time.
-//! - [`oracle`]: what a client saw, against what it must see.
+//! - [`oracle`]: what a client saw, against what it must see; `oracle_responses`, of Responses.
 //! - [`report`]: the table in `docs/reliability.md`; [`sockets`], what was left open.
 //!
 //! What must be seen is reckoned from the bytes that the upstream sent, by rules of the matrix's
@@ -17,6 +17,7 @@ mod cuts;
 mod frames;
 mod heads;
 mod oracle;
+mod oracle_responses;
 mod plan;
 mod reply;
 mod report;

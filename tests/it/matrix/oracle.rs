@@ -60,18 +60,20 @@ impl Seen {
             Dialect::OpenAiWhole => seen.read_openai_whole(&response.json()),
             Dialect::AnthropicStream => seen.read_anthropic_stream(response),
             Dialect::AnthropicWhole => seen.read_anthropic_whole(&response.json()),
+            Dialect::ResponsesStream => seen.read_responses_stream(response),
+            Dialect::ResponsesWhole => seen.read_response(&response.json()),
             Dialect::OllamaStream | Dialect::OllamaWhole => seen.read_ollama(response),
         }
         seen
     }
 
-    fn fault(&mut self, holds: bool, what: &str) {
+    pub(super) fn fault(&mut self, holds: bool, what: &str) {
         if !holds {
             self.faults.push(what.to_owned());
         }
     }
 
-    fn fail(&mut self, code: &Value) {
+    pub(super) fn fail(&mut self, code: &Value) {
         self.terminals.push(Terminal::Error(code.as_str().unwrap_or(NO_CODE).to_owned()));
     }
 
@@ -304,7 +306,7 @@ fn call(piece: &Value) -> String {
     begun + &text(&piece["arguments"])
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 

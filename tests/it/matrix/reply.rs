@@ -55,7 +55,9 @@ impl Case {
     /// Whether a streaming client sees the frame.
     fn shows(self, frame: &Frame) -> bool {
         match self.dialect {
-            Dialect::NativeStream | Dialect::AnthropicStream => !frame.said.is_empty(),
+            Dialect::NativeStream | Dialect::AnthropicStream | Dialect::ResponsesStream => {
+                !frame.said.is_empty()
+            }
             // Relayed, but for the end mark.
             Dialect::OpenAiStream => !frame.is_last,
             Dialect::OllamaStream if self.provider == Provider::Ollama => !frame.is_last,
@@ -64,6 +66,7 @@ impl Case {
             Dialect::NativeWhole
             | Dialect::OpenAiWhole
             | Dialect::AnthropicWhole
+            | Dialect::ResponsesWhole
             | Dialect::OllamaWhole => false,
         }
     }

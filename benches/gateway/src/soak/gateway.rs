@@ -26,6 +26,9 @@ pub const PATIENT: Limits = Limits { heartbeat: 15, first_token: 60, idle: 60, t
 /// reads little by little and its window stays small, which on a busy machine can take a minute.
 const WRITE_TIMEOUT: u32 = 300;
 
+/// What is kept of streams is to be full, and to make room, long before the memory is compared.
+const JOURNAL_BYTES: u32 = 4 << 20;
+
 /// Starts it.
 pub fn start(
     gateway: &Path,
@@ -68,6 +71,7 @@ fn configuration(
     let mut text = format!(
         "[server]\nport = {port}\nworkers = 2\nmax_streams = 20000\nheartbeat_seconds = {heartbeat}\nwrite_timeout_seconds = {WRITE_TIMEOUT}\n\
          [log]\nlevel = \"error\"\n\
+         [journal]\nmax_bytes = {JOURNAL_BYTES}\n\
          [health]\ninterval_seconds = 3600\n"
     );
     let wide = "max_concurrency = 20000\nqueue_timeout_seconds = 20\n";

@@ -55,6 +55,7 @@ async fn hold(arguments: &Arguments, upstream: SocketAddr) -> Result<String, Fai
     let asked = Asked {
         address: target.address,
         dialect: Dialect::Native,
+        kept: false,
         model: "openai",
         tokens: intervals + 1,
         spread: 0,

@@ -122,7 +122,7 @@ impl Said {
         if self.end.is_some() {
             return Err(Fault::Io(format!("behind the end: {}", String::from_utf8_lossy(data))));
         }
-        if let Some(found) = answer::token(data) {
+        if let Some(found) = answer::token(self.dialect, data) {
             let text = format!("\"t{found}{}", self.mark);
             if found != self.tokens {
                 return Err(Fault::Order { expected: self.tokens, found });

@@ -27,7 +27,8 @@ pub async fn warm_up(target: &Target) -> Result<(), Failure> {
     for (dialect, model) in [(Dialect::Native, "openai"), (Dialect::OpenAi, "ollama")] {
         let (interval, burst) = (Duration::ZERO, 1);
         let address = target.address;
-        let asked = Asked { address, dialect, model, tokens: 8, spread: 0, interval, burst };
+        let (kept, tokens, spread) = (false, 8, 0);
+        let asked = Asked { address, dialect, model, kept, tokens, spread, interval, burst };
         load::closed(asked, 64, WARM_UP).await?;
     }
     Ok(())

@@ -1,16 +1,15 @@
 //! A streamed answer, in the events that Anthropic streams.
 
-use bytes::Bytes;
-
 use super::answer::{Kind, Message, WireUsage, stop_reason};
 use super::errors::error_event;
 use super::events::{message_end, message_start};
 use super::queue::{Queue, Voice};
 use super::whole_encoder::no_object;
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::error::Failure;
 use crate::event::{Event, FinishReason, Usage};
 use crate::outcome::Outcome;
+use crate::sse;
 
 /// Writes one answer as events: `message_start`, the blocks one after another, `message_delta` with
 /// the stop reason and the usage, `message_stop`. All events of a batch go out as one slice.
@@ -25,6 +24,8 @@ pub struct StreamEncoder {
     /// As far as it was told before the message began.
     usage: Option<Usage>,
     queue: Queue,
+    /// What comes next is another model's.
+    joins: bool,
 }
 
 impl StreamEncoder {
@@ -32,7 +33,7 @@ impl StreamEncoder {
     #[must_use]
     pub fn new(id: &str, model: String) -> Self {
         let queue = Queue::new(id.to_owned());
-        Self { id: format!("msg_{id}"), model, begun: false, usage: None, queue }
+        Self { id: format!("msg_{id}"), model, begun: false, usage: None, queue, joins: false }
     }
 
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
@@ -60,6 +61,11 @@ impl StreamEncoder {
         }
     }
 
+    fn payload(&mut self, events: Vec<u8>) -> Payload {
+        let joins = std::mem::take(&mut self.joins);
+        Payload::Wire(if joins { [sse::CONTINUED, &events].concat().into() } else { events.into() })
+    }
+
     fn begin(&mut self, out: &mut Vec<u8>) {
         if !self.begun {
             self.begun = true;
@@ -84,11 +90,9 @@ impl Encoder for StreamEncoder {
             self.write(event, &mut events);
         }
         if !events.is_empty() {
-            out.push(Payload::Wire(Bytes::from(events)));
+            out.push(self.payload(events));
         }
     }
-
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {
@@ -100,7 +104,11 @@ impl Encoder for StreamEncoder {
         self.queue.finish(&mut events);
         let reason = stop_reason(end.finish.as_ref(), self.queue.has_called());
         message_end(reason, WireUsage::of_end(end.usage), &mut events);
-        out.push(Payload::Wire(Bytes::from(events)));
+        out.push(self.payload(events));
+    }
+
+    fn continued(&mut self, _join: &Join<'_>, _out: &mut Vec<Payload>) {
+        self.joins = true;
     }
 
     fn objection(&self, finish: Option<&FinishReason>) -> Option<Failure> {

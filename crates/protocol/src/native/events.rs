@@ -1,9 +1,12 @@
 //! A streamed answer as named events.
 
+use std::time::Duration;
+
+use bytestring::ByteString;
 use serde::Serialize;
 
 use super::usage::WireUsage;
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload, QueuePlace};
 use crate::event::{Event, FinishReason, ToolCallDelta};
 use crate::openai::errors::unexplained;
 use crate::outcome::Outcome;
@@ -35,7 +38,7 @@ impl EventEncoder {
         data.extend_from_slice(&self.text_head);
         append(&mut data, text);
         data.extend_from_slice(br#","done":false}"#);
-        Payload::Event { name: CHUNK, data: String::from_utf8(data).unwrap_or_default() }
+        Payload::Event { name: CHUNK, data: ByteString::try_from(data).unwrap_or_default() }
     }
 
     fn done(&self, end: &End<'_>) -> Payload {
@@ -75,8 +78,22 @@ impl Encoder for EventEncoder {
         }
     }
 
-    fn queued(&mut self, position: usize, out: &mut Vec<Payload>) {
-        out.push(event("chat.queued", &Queued { position }));
+    fn queued(&mut self, place: QueuePlace, out: &mut Vec<Payload>) {
+        let QueuePlace { position, wait } = place;
+        let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let queued = Queued { position, estimated_wait_ms: wait.map(millis) };
+        out.push(event("chat.queued", &queued));
+    }
+
+    fn continued(&mut self, join: &Join<'_>, out: &mut Vec<Payload>) {
+        let said = Continued {
+            model: &self.model,
+            continued_by: join.model,
+            code: join.failure.kind.code(),
+            eval_count: join.chunks,
+            done: false,
+        };
+        out.push(event("chat.continued", &said));
     }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
@@ -103,7 +120,7 @@ fn append(out: &mut Vec<u8>, text: &str) {
 
 fn event(name: &'static str, data: &impl Serialize) -> Payload {
     // Strings and numbers only: there is nothing that could fail.
-    Payload::Event { name, data: serde_json::to_string(data).unwrap_or_default() }
+    Payload::Event { name, data: serde_json::to_string(data).unwrap_or_default().into() }
 }
 
 /// A piece of the answer. `content` is always there, so that a reader of text needs no cases.
@@ -140,8 +157,25 @@ struct Done<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Queued {
     position: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_wait_ms: Option<u64>,
+}
+
+/// Another model goes on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the wire's own names")]
+struct Continued<'a> {
+    model: &'a str,
+    continued_by: &'a str,
+    /// Why the one before broke off.
+    code: &'static str,
+    /// Pieces of the answer that came before.
+    eval_count: u64,
+    done: bool,
 }
 
 #[derive(Serialize)]

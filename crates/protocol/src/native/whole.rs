@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::usage::WireUsage;
 use crate::chat::ToolCall;
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::collect::Collected;
 use crate::event::FinishReason;
 use crate::outcome::Outcome;
@@ -18,12 +18,14 @@ pub struct WholeEncoder {
     request_id: String,
     model: String,
     collected: Collected,
+    /// The other models that went on with it.
+    continued_by: Vec<String>,
 }
 
 impl WholeEncoder {
     #[must_use]
     pub fn new(request_id: String, model: String) -> Self {
-        Self { request_id, model, collected: Collected::default() }
+        Self { request_id, model, collected: Collected::default(), continued_by: Vec::new() }
     }
 }
 
@@ -34,7 +36,9 @@ impl Encoder for WholeEncoder {
         }
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
+    fn continued(&mut self, join: &Join<'_>, _out: &mut Vec<Payload>) {
+        self.continued_by.push(join.model.to_owned());
+    }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {
@@ -49,6 +53,7 @@ impl Encoder for WholeEncoder {
             tool_calls: self.collected.calls().map(WireCall::from).collect(),
             finish_reason: end.finish.as_ref().map(FinishReason::as_str),
             usage: end.usage.map(WireUsage::from),
+            continued_by: &self.continued_by,
         };
         // Strings and numbers only: there is nothing that could fail.
         out.push(Payload::Wire(Bytes::from(serde_json::to_vec(&answer).unwrap_or_default())));
@@ -71,6 +76,8 @@ struct Answer<'a> {
     tool_calls: Vec<WireCall<'a>>,
     finish_reason: Option<&'a str>,
     usage: Option<WireUsage>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    continued_by: &'a [String],
 }
 
 #[derive(Serialize)]

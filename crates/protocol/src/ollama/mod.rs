@@ -22,7 +22,7 @@ mod vectors;
 
 pub use crate::openai::decode_error;
 pub use events::EventDecoder;
-pub use models::{decode_capabilities, decode_tags, encode_show};
+pub use models::{decode_capabilities, decode_goes_on, decode_tags, encode_show};
 pub use relay::RelayDecoder;
 pub use relay_encoder::RelayEncoder;
 pub use relay_whole::RelayWhole;

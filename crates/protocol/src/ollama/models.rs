@@ -39,6 +39,8 @@ pub fn encode_show(model: &str) -> Vec<u8> {
 struct Shown {
     #[serde(default)]
     capabilities: Vec<String>,
+    #[serde(default)]
+    template: String,
 }
 
 /// The words in the answer to `POST /api/show` that say what a model can do; none from servers
@@ -52,6 +54,47 @@ pub fn decode_capabilities(body: &[u8]) -> Result<Vec<String>, Failure> {
     Ok(shown.capabilities)
 }
 
+/// What a template must name to know the last message from the others.
+const LAST: [&str; 3] = ["$last", "slice $.Messages", "slice .Messages"];
+
+/// Whether the model described in the answer to `POST /api/show` can go on with a trailing assistant
+/// message. A template that does not know which message is the last closes all of them, and has the
+/// model answer anew. One of the older kind, without messages, is cut by Ollama itself behind what
+/// the assistant said.
+///
+/// # Errors
+/// [`ErrorKind::UpstreamProtocol`] when it is no such answer.
+pub fn decode_goes_on(body: &[u8]) -> Result<bool, Failure> {
+    let Shown { template, .. } =
+        serde_json::from_slice(body).map_err(|_| not_understood("description of a model"))?;
+    Ok(!template.contains(".Messages") || LAST.iter().any(|name| template.contains(name)))
+}
+
 fn not_understood(what: &str) -> Failure {
     Failure::new(ErrorKind::UpstreamProtocol, format!("the upstream's {what} is not understood"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_that_closes_every_message_does_not_go_on() {
+        for (template, goes_on) in [
+            (
+                "{{ range .Messages }}<|im_start|>{{ .Role }}{{ .Content }}<|im_end|>{{ end }}",
+                false,
+            ),
+            (
+                "{{- range $i, $_ := .Messages }}{{- $last := eq (len (slice $.Messages $i)) 1 }}\
+                 {{ .Content }}{{ if not $last }}<|eot_id|>{{ end }}{{ end }}",
+                true,
+            ),
+            ("[INST] {{ .Prompt }} [/INST] {{ .Response }}</s>", true),
+        ] {
+            let body = serde_json::json!({ "template": template }).to_string();
+            assert_eq!(decode_goes_on(body.as_bytes()), Ok(goes_on), "{template}");
+        }
+        assert!(decode_goes_on(b"[").is_err());
+    }
 }

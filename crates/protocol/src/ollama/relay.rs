@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::client::LineWriter;
-use super::scan::Scanned;
+use super::scan::{self, Scanned};
 use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::Event;
@@ -27,8 +27,15 @@ impl RelayDecoder {
     /// `own` writes the lines that are made of plain text.
     #[must_use]
     pub fn new(max_line_bytes: usize, own: LineWriter) -> Self {
-        let sorter = Sorter { own, called_tools: false, closed: false };
+        let sorter = Sorter { own, hears: false, called_tools: false, closed: false };
         Self { lines: NdjsonDecoder::new(max_line_bytes), sorter }
+    }
+
+    /// The batch tells what its lines say, or that it cannot.
+    #[must_use]
+    pub fn hearing(mut self, hears: bool) -> Self {
+        self.sorter.hears = hears;
+        self
     }
 
     fn read(&mut self, read: Bytes, out: &mut Outgoing) -> Result<(), Failure> {
@@ -75,6 +82,8 @@ fn is_json(line: &str) -> bool {
 #[derive(Debug)]
 struct Sorter {
     own: LineWriter,
+    /// What lines say is told beside them.
+    hears: bool,
     called_tools: bool,
     /// The last line, an error or a failure has come: what follows is ignored.
     closed: bool,
@@ -86,6 +95,9 @@ impl Sorter {
         if !is_json(line.text) {
             out.batch.chunks += 1;
             out.runs.push(self.own.text(line.text));
+            if self.hears {
+                out.batch.events.push(Event::Text(line.text.to_owned()));
+            }
             return Ok(());
         }
         let scanned = Scanned::of(line.text)?;
@@ -96,6 +108,9 @@ impl Sorter {
         }
         self.called_tools |= scanned.calls_tools;
         out.batch.chunks += u32::from(scanned.has_piece);
+        if self.hears {
+            out.batch.opaque |= !scan::pieces(line.text, &mut out.batch.events);
+        }
         match scanned.ending {
             None => out.pass(line),
             Some(ending) => {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::client::{LineEncoder, error_line};
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::error::Failure;
 use crate::event::{Event, FinishReason};
 use crate::outcome::Outcome;
@@ -12,6 +12,8 @@ use crate::outcome::Outcome;
 #[derive(Debug)]
 pub struct RelayEncoder {
     relayed: bool,
+    /// What comes now is events of another upstream's.
+    joined: bool,
     last: Option<Bytes>,
     fallback: LineEncoder,
 }
@@ -20,14 +22,14 @@ impl RelayEncoder {
     /// An answer that does not come in lines, but as events, is written by `fallback`.
     #[must_use]
     pub fn new(fallback: LineEncoder) -> Self {
-        Self { relayed: false, last: None, fallback }
+        Self { relayed: false, joined: false, last: None, fallback }
     }
 }
 
 impl Encoder for RelayEncoder {
     fn encode(&mut self, mut batch: Batch, out: &mut Vec<Payload>) {
         self.relayed |= !batch.frames.is_empty();
-        if !self.relayed {
+        if !self.relayed || self.joined {
             self.fallback.encode(batch, out);
             return;
         }
@@ -37,7 +39,13 @@ impl Encoder for RelayEncoder {
         out.extend(batch.frames.into_iter().map(Payload::Wire));
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
+    /// The lines before name the upstream's model, and so do those to come.
+    fn continued(&mut self, join: &Join<'_>, _out: &mut Vec<Payload>) {
+        if self.relayed && !self.joined {
+            self.joined = true;
+            self.fallback.sign(join.signature);
+        }
+    }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         match self.last.take() {
@@ -48,7 +56,7 @@ impl Encoder for RelayEncoder {
     }
 
     fn objection(&self, finish: Option<&FinishReason>) -> Option<Failure> {
-        if self.relayed { None } else { self.fallback.objection(finish) }
+        if self.relayed && !self.joined { None } else { self.fallback.objection(finish) }
     }
 
     fn held_bytes(&self) -> usize {

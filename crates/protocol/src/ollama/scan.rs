@@ -6,7 +6,10 @@ use serde_json::value::RawValue;
 
 use super::ending::Ending;
 use crate::error::Failure;
+use crate::event::{Event, ToolCallDelta};
+use crate::fields::Object;
 use crate::openai::errors::decode_error_value;
+use crate::openai::heard::says_nothing;
 use crate::whole_body::malformed;
 
 /// What a line says to a relay. The pieces of the answer are left to the client to understand.
@@ -41,6 +44,32 @@ impl Scanned {
             ending,
         })
     }
+}
+
+#[derive(Deserialize)]
+struct Spoken {
+    message: Option<Object>,
+}
+
+/// Appends the pieces of the answer in a line of `/api/chat`; `false` where it says more than there
+/// are words for.
+pub(super) fn pieces(json: &str, events: &mut Vec<Event>) -> bool {
+    let Ok(line) = serde_json::from_str::<Spoken>(json) else { return false };
+    let mut all = true;
+    for (name, value) in line.message.iter().flat_map(|message| &message.0) {
+        if name == "role" || says_nothing(value) {
+            continue;
+        }
+        let piece = match name.as_str() {
+            "content" => serde_json::from_str(value.get()).ok().map(Event::Text),
+            "thinking" => Some(Event::Reasoning(String::new())),
+            "tool_calls" => Some(Event::ToolCall(ToolCallDelta::default())),
+            _ => None,
+        };
+        all &= piece.is_some();
+        events.extend(piece);
+    }
+    all
 }
 
 #[derive(Deserialize)]

@@ -85,7 +85,7 @@ impl Decoder for VectorDecoder {
         let Some(texts) = self.texts else {
             let (told, body) = self.body.end(read::<IgnoredAny>)?;
             let events = told?.notices;
-            return Ok(Batch { frames: vec![body], events, chunks: 1 });
+            return Ok(Batch { frames: vec![body], events, chunks: 1, ..Batch::default() });
         };
         let (told, _) = self.body.end(read::<Vec<f32>>)?;
         let Told { vectors, notices } = told?;

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::errors;
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::event::{Event, FinishReason, ToolCallDelta, Usage};
 use crate::outcome::Outcome;
+use crate::spoken::Signature;
+use crate::sse;
 
 pub(super) const END_MARK: &[u8] = b"data: [DONE]\n\n";
 /// What a chunk's head takes besides its id and model.
@@ -36,6 +38,8 @@ pub struct ChunkEncoder {
     include_usage: bool,
     begun: bool,
     finished: bool,
+    /// Before what is written next: a mark, where it is another model's.
+    mark: &'static [u8],
 }
 
 impl ChunkEncoder {
@@ -51,6 +55,7 @@ impl ChunkEncoder {
             include_usage,
             begun: false,
             finished: false,
+            mark: &[],
         }
     }
 
@@ -58,6 +63,22 @@ impl ChunkEncoder {
     #[must_use]
     pub fn of_completion(self) -> Self {
         Self { shape: Shape::Completion, ..self }
+    }
+
+    /// Goes on with an answer that began in frames of another's, in their name.
+    pub(super) fn sign(&mut self, signature: Option<&Signature>) {
+        self.begun = true;
+        self.chunks = OnceCell::new();
+        let Signature { id, model, created } = signature.cloned().unwrap_or_default();
+        self.id = id.unwrap_or_else(|| std::mem::take(&mut self.id));
+        self.model = model.unwrap_or_else(|| std::mem::take(&mut self.model));
+        self.created_unix = created.unwrap_or(self.created_unix);
+    }
+
+    fn payload(&mut self, frames: Vec<u8>) -> Payload {
+        let mark = std::mem::take(&mut self.mark);
+        let frames = if mark.is_empty() { frames } else { [mark, &frames].concat() };
+        Payload::Wire(Bytes::from(frames))
     }
 
     fn chunks(&self) -> &ChunkWriter {
@@ -119,11 +140,13 @@ impl Encoder for ChunkEncoder {
             self.write(event, &mut frames);
         }
         if !frames.is_empty() {
-            out.push(Payload::Wire(Bytes::from(frames)));
+            out.push(self.payload(frames));
         }
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
+    fn continued(&mut self, _join: &Join<'_>, _out: &mut Vec<Payload>) {
+        self.mark = sse::CONTINUED;
+    }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {
@@ -136,7 +159,7 @@ impl Encoder for ChunkEncoder {
             self.chunks().write_usage(usage, &mut frames);
         }
         frames.extend_from_slice(END_MARK);
-        out.push(Payload::Wire(Bytes::from(frames)));
+        out.push(self.payload(frames));
     }
 }
 

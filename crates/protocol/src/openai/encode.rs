@@ -57,6 +57,16 @@ pub fn encode_request(
     Ok(Encoded { body, ignored: losses.into_ignored()? })
 }
 
+/// Has vLLM go on with the conversation's last message. Other servers do so by themselves, or not.
+#[must_use]
+pub fn continue_final_message(mut body: Vec<u8>) -> Vec<u8> {
+    if body.pop_if(|byte| *byte == b'}').is_some() {
+        let asked = br#","continue_final_message":true,"add_generation_prompt":false}"#;
+        body.extend_from_slice(asked);
+    }
+    body
+}
+
 /// Strings, numbers and JSON that was parsed before: there is nothing that could fail.
 fn bytes_of(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).unwrap_or_default()

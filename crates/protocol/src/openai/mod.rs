@@ -4,7 +4,8 @@
 //!   `common`: what they share. [`encode_request`],
 //!   `wire_messages`, `wire_tools`, `wire_tasks`: an upstream's body.
 //! - `frame`: what one streamed frame says. [`EventDecoder`] turns frames into events,
-//!   [`RelayDecoder`] passes them on and only scans them; `template` knows one like the last.
+//!   [`RelayDecoder`] passes them on and only scans them, or hears what they say (`heard`);
+//!   `template` knows one like the last.
 //! - [`ChunkEncoder`], [`RelayEncoder`]: a streamed answer. [`WholeDecoder`], [`WholeEncoder`]: an
 //!   answer in one piece; [`VectorDecoder`], [`VectorEncoder`]: vectors, which always come so.
 //! - [`errors`], [`models`], `tokens`: error bodies, lists of models, counts of tokens.
@@ -17,6 +18,7 @@ mod encode;
 pub mod errors;
 mod events;
 mod frame;
+pub(crate) mod heard;
 mod messages;
 pub mod models;
 mod relay;
@@ -37,7 +39,7 @@ mod wire_tools;
 pub use chunks::ChunkEncoder;
 pub use completions::decode_completion;
 pub use embeddings::decode_embedding;
-pub use encode::encode_request;
+pub use encode::{continue_final_message, encode_request};
 pub use errors::{decode_error, error_body};
 pub use events::EventDecoder;
 pub use models::{decode_models, model_body, models_body};

@@ -9,6 +9,7 @@ use super::chunks::{ChunkWriter, Shape};
 use super::errors;
 use super::events::is_whole;
 use super::frame::Said;
+use super::heard;
 use super::scan::Scanned;
 use super::template::Template;
 use crate::codec::{Batch, Decoder};
@@ -42,6 +43,7 @@ impl RelayDecoder {
             keep_usage,
             shape: Shape::Chat,
             fallback_model,
+            hears: false,
             choices: 1,
             finished: 0,
             closed: false,
@@ -53,6 +55,13 @@ impl RelayDecoder {
     #[must_use]
     pub fn of_completion(mut self) -> Self {
         self.sorter.shape = Shape::Completion;
+        self
+    }
+
+    /// The batch tells what its frames say, or that it cannot.
+    #[must_use]
+    pub fn hearing(mut self, hears: bool) -> Self {
+        self.sorter.hears = hears;
         self
     }
 
@@ -105,6 +114,8 @@ struct Sorter {
     keep_usage: bool,
     shape: Shape,
     fallback_model: String,
+    /// What frames say is told beside them.
+    hears: bool,
     choices: u32,
     /// One bit for each choice that is finished.
     finished: u128,
@@ -124,9 +135,13 @@ impl Sorter {
                 out.batch.chunks += 1;
                 let writer = ChunkWriter::new(self.shape, RELAYED_ID, &self.fallback_model, 0);
                 out.runs.push(writer.text(text));
+                if self.hears {
+                    out.batch.events.push(Event::Text(text.to_owned()));
+                }
             }
             Said::Json(json) if self.template.fits(json) => {
                 out.batch.chunks += 1;
+                self.hear(json, out);
                 out.pass(frame, json);
             }
             Said::Json(json) => self.sort_scanned(Scanned::of(json)?, frame, json, out),
@@ -148,6 +163,7 @@ impl Sorter {
             self.close(Event::Error(failure), out);
             return;
         }
+        self.hear(json, out);
         for (index, reason) in scanned.finished {
             let before = self.finished.count_ones();
             self.finished |= 1u128.checked_shl(index).unwrap_or_default();
@@ -160,6 +176,12 @@ impl Sorter {
         out.batch.chunks += u32::from(scanned.has_piece);
         if self.keep_usage || !scanned.is_usage_only {
             out.pass(frame, json);
+        }
+    }
+
+    fn hear(&self, json: &str, out: &mut Outgoing) {
+        if self.hears {
+            out.batch.opaque |= !heard::pieces(json, &mut out.batch.events);
         }
     }
 

@@ -4,16 +4,19 @@ use bytes::Bytes;
 
 use super::chunks::{ChunkEncoder, END_MARK, error_frame};
 use super::relay::RELAYED_ID;
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::outcome::Outcome;
 
 /// Passes on frames.
 ///
 /// A server that was asked for a stream may answer whole all the same. Such an answer comes as
-/// events, and goes out in chunks of the gateway's own.
+/// events, and goes out in chunks of the gateway's own; so does the rest of one that another model
+/// goes on with, under the id, the model's name and the time that the frames before had.
 #[derive(Debug)]
 pub struct RelayEncoder {
     relayed: bool,
+    /// What comes now is events of another upstream's.
+    joined: bool,
     fallback: ChunkEncoder,
 }
 
@@ -28,7 +31,7 @@ impl RelayEncoder {
     /// Chunks of the gateway's own, should they be needed, are written by `fallback`.
     #[must_use]
     pub fn with_fallback(fallback: ChunkEncoder) -> Self {
-        Self { relayed: false, fallback }
+        Self { relayed: false, joined: false, fallback }
     }
 }
 
@@ -41,19 +44,25 @@ impl Default for RelayEncoder {
 impl Encoder for RelayEncoder {
     fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>) {
         self.relayed |= !batch.frames.is_empty();
-        if self.relayed {
+        if self.relayed && !self.joined {
             out.extend(batch.frames.into_iter().map(Payload::Wire));
         } else {
             self.fallback.encode(batch, out);
         }
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
+    fn continued(&mut self, join: &Join<'_>, out: &mut Vec<Payload>) {
+        if self.relayed && !self.joined {
+            self.joined = true;
+            self.fallback.sign(join.signature);
+        }
+        self.fallback.continued(join, out);
+    }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {
             out.push(Payload::Wire(error_frame(end)));
-        } else if self.relayed {
+        } else if self.relayed && !self.joined {
             out.push(Payload::Wire(Bytes::from_static(END_MARK)));
         } else {
             self.fallback.end(end, out);

@@ -85,8 +85,6 @@ impl Encoder for WholeEncoder {
         }
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
-
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {
             return;

@@ -17,6 +17,9 @@ const METADATA: &str = "an object of strings";
 /// only the upstream decides stays `null`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Echo {
+    /// Told among the first fields.
+    #[serde(skip)]
+    background: bool,
     instructions: Option<Box<RawValue>>,
     max_output_tokens: Option<Box<RawValue>>,
     metadata: Or<Nothing>,
@@ -71,12 +74,22 @@ impl Echo {
         self.store
     }
 
+    /// Whether it is generated without its client.
+    #[must_use]
+    pub fn background(&self) -> bool {
+        self.background
+    }
+
     /// Of fields that are checked elsewhere; the metadata are checked here.
     pub(super) fn of(fields: &Object, faults: &mut Faults) -> Self {
         let given = |name: &str| fields.get(name).map(ToOwned::to_owned);
         check_metadata(fields, faults);
         let previous = fields.get("previous_response_id");
+        let background = fields.get("background");
         Self {
+            background: background
+                .and_then(|value| faults.boolean("background", value))
+                .unwrap_or_default(),
             instructions: given("instructions"),
             max_output_tokens: given("max_output_tokens"),
             metadata: or(given("metadata"), Nothing {}),

@@ -8,7 +8,7 @@ use super::frames::{Frames, OfError};
 use super::item::Item;
 use super::output::Output;
 use super::wire::{Incomplete, Response, ResponseError, WireUsage};
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, FinishReason};
 use crate::ids::StreamId;
@@ -117,7 +117,7 @@ impl ResponseEncoder {
             object: "response",
             created_at: self.created,
             status,
-            background: false,
+            background: self.echo.background(),
             completed_at: None,
             error: None,
             incomplete_details: None,
@@ -140,11 +140,22 @@ impl ResponseEncoder {
         }
     }
 
+    /// The response begins with the first piece of its answer: a failure before it gets a status of
+    /// its own.
     fn write(&mut self, event: &Event) {
         match event {
-            Event::Text(text) => self.output.say(text, &mut self.frames),
-            Event::Reasoning(text) => self.output.think(text, &mut self.frames),
-            Event::ToolCall(call) => self.output.call(call, &mut self.frames),
+            Event::Text(text) => {
+                self.begin();
+                self.output.say(text, &mut self.frames);
+            }
+            Event::Reasoning(text) => {
+                self.begin();
+                self.output.think(text, &mut self.frames);
+            }
+            Event::ToolCall(call) => {
+                self.begin();
+                self.output.call(call, &mut self.frames);
+            }
             // Told by the terminal, or not at all.
             Event::Finish(_)
             | Event::Usage(_)
@@ -176,14 +187,15 @@ impl ResponseEncoder {
 
 impl Encoder for ResponseEncoder {
     fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>) {
-        self.begin();
         for event in &batch.events {
             self.write(event);
         }
         out.extend(self.frames.take().map(Payload::Wire));
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
+    fn continued(&mut self, _join: &Join<'_>, _out: &mut Vec<Payload>) {
+        self.frames.mark_join();
+    }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         let spoken = self.begun;

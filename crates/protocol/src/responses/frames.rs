@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{WireItem, WirePart};
 use crate::openai::errors::ErrorObject;
+use crate::sse;
 
 /// Writes events one behind the other; nothing where the answer is not streamed.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Frames {
     streams: bool,
     sequence: u64,
     out: Vec<u8>,
+    /// What comes next is another model's.
+    joins: bool,
 }
 
 #[derive(Serialize)]
@@ -23,11 +26,16 @@ struct Head {
 
 impl Frames {
     pub fn new(streams: bool) -> Self {
-        Self { streams, sequence: 0, out: Vec::new() }
+        Self { streams, sequence: 0, out: Vec::new(), joins: false }
     }
 
     pub fn streams(&self) -> bool {
         self.streams
+    }
+
+    /// The next event is another model's.
+    pub fn mark_join(&mut self) {
+        self.joins = true;
     }
 
     /// Writes an event; `body` is an object with at least one field.
@@ -36,6 +44,9 @@ impl Frames {
             return;
         }
         let out = &mut self.out;
+        if std::mem::take(&mut self.joins) {
+            out.extend_from_slice(sse::CONTINUED);
+        }
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\ndata: ");

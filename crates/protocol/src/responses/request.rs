@@ -57,6 +57,9 @@ pub fn decode_request(
     };
     let model = fields.get("model").and_then(|value| model(value, &mut faults));
     let stream = flag("stream", &fields, &mut faults).unwrap_or_default();
+    if echo.background() && !echo.store() {
+        faults.add("background", "needs a response that is kept: store must not be false");
+    }
     unsupported(&fields, &mut faults, &mut losses);
     losses.unknown("", &fields, &KNOWN);
     faults.into_result()?;
@@ -98,9 +101,8 @@ const KNOWN: [&str; 28] = [
 ];
 
 /// Fields that ask for what is not here, and why it is not.
-const REFUSED: [(&str, &str); 8] = [
-    ("background", "is not possible here: ask for a stream, or wait for the answer"),
-    ("background_options", "are of no use: nothing is generated in the background here"),
+const REFUSED: [(&str, &str); 7] = [
+    ("background_options", "are not known here"),
     ("context_management", "is not done here: nothing shortens a conversation"),
     ("conversation", "is not kept here: use previous_response_id"),
     ("max_tool_calls", "counts calls of built-in tools, which are not here"),

@@ -63,7 +63,7 @@ fn an_encoder_of_a_stream_holds_nothing_back() {
 
 #[test]
 fn a_payload_is_as_long_as_its_bytes() {
-    let event = |data: &str| Payload::Event { name: "chat.queued", data: data.to_owned() };
+    let event = |data: &str| Payload::Event { name: "chat.queued", data: data.into() };
     for (payload, length) in [
         (Payload::Wire(Bytes::from_static(b"data: x\n\n")), 9),
         (Payload::Wire(Bytes::new()), 0),

@@ -1,9 +1,12 @@
 //! The gateway's own dialect.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tidegate_protocol::native::{EventEncoder, Limits, WholeEncoder, decode_request, error_body};
 use tidegate_protocol::{
-    Encoder, ErrorKind, Event, Failure, FinishReason, Payload, Request, Role, ToolCallDelta,
+    Encoder, ErrorKind, Event, Failure, FinishReason, Payload, QueuePlace, Request, Role,
+    ToolCallDelta,
 };
 
 use crate::support::{completed, encode, failed, text, usage, wire};
@@ -152,7 +155,9 @@ fn a_stream_of_events() {
     ];
     let mut encoder = EventEncoder::new("m".to_owned());
     let mut out = Vec::new();
-    encoder.queued(4, &mut out);
+    encoder.queued(QueuePlace { position: 4, wait: None }, &mut out);
+    let wait = Some(Duration::from_micros(1_234_567));
+    encoder.queued(QueuePlace { position: 3, wait }, &mut out);
     let end = completed(Some(FinishReason::Stop), Some(usage(2, 5)));
     out.extend(encode(&mut encoder, &said, &end));
     let calls = json!([{"index": 0, "id": "c", "name": "f", "arguments": "{}"}]);
@@ -162,6 +167,7 @@ fn a_stream_of_events() {
         named(&out),
         [
             ("chat.queued", json!({"position": 4})),
+            ("chat.queued", json!({"position": 3, "estimatedWaitMs": 1234})),
             (chunk, json!({"model": "m", "content": "a\r\n\ndata: x", "done": false})),
             (chunk, json!({"model": "m", "content": "", "reasoning": "r", "done": false})),
             (chunk, json!({"model": "m", "content": "", "toolCalls": calls, "done": false})),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tidegate_protocol::openai::{ChunkEncoder, EventDecoder, RelayDecoder, RelayEncoder};
 use tidegate_protocol::{
-    Batch, Decoder, Encoder, ErrorKind, Event, Failure, FinishReason, Payload,
+    Batch, Decoder, Encoder, ErrorKind, Event, Failure, FinishReason, Payload, QueuePlace,
 };
 
 use crate::support::{
@@ -110,7 +110,7 @@ fn the_encoder_ends_as_the_stream_did() {
         let mut out = Vec::new();
         let batch = Batch { frames: vec![Bytes::from(TOKEN)], ..Batch::default() };
         encoder.encode(batch, &mut out);
-        encoder.queued(3, &mut out);
+        encoder.queued(QueuePlace { position: 3, wait: None }, &mut out);
         encoder.end(&end, &mut out);
         wire(&out)
     };

@@ -41,6 +41,11 @@ impl LineWriter {
         Self { endpoint, model, clock }
     }
 
+    /// From now on the model is called so.
+    pub(super) fn name(&mut self, model: String) {
+        self.model = model;
+    }
+
     pub(super) fn endpoint(&self) -> Endpoint {
         self.endpoint
     }

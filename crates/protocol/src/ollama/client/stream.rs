@@ -9,6 +9,7 @@ use crate::collect::Collected;
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, FinishReason};
 use crate::outcome::Outcome;
+use crate::spoken::Signature;
 
 /// Writes one answer: a line for each piece, one for all tool calls, the last with the counts.
 ///
@@ -23,6 +24,13 @@ impl LineEncoder {
     #[must_use]
     pub fn new(lines: LineWriter) -> Self {
         Self { lines, calls: Collected::default() }
+    }
+
+    /// Goes on with an answer that began in lines of another's, in their name.
+    pub(in crate::ollama) fn sign(&mut self, signature: Option<&Signature>) {
+        if let Some(model) = signature.and_then(|signature| signature.model.clone()) {
+            self.lines.name(model);
+        }
     }
 }
 
@@ -51,8 +59,6 @@ impl Encoder for LineEncoder {
             out.push(Payload::Wire(Bytes::from(written)));
         }
     }
-
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {

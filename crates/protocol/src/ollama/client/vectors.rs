@@ -53,8 +53,6 @@ impl Encoder for EmbedEncoder {
         }
     }
 
-    fn queued(&mut self, _position: usize, _out: &mut Vec<Payload>) {}
-
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
         if end.outcome != Outcome::Completed {
             return;

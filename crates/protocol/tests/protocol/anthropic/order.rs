@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use tidegate_protocol::anthropic::StreamEncoder;
-use tidegate_protocol::{Batch, Encoder, ErrorKind, Event, Failure, FinishReason, Payload, Usage};
+use tidegate_protocol::{
+    Batch, Encoder, ErrorKind, Event, Failure, FinishReason, Payload, QueuePlace, Usage,
+};
 
 use super::reader::{Block, read};
 use super::{call, thought};
@@ -191,7 +193,7 @@ fn counts_are_told_where_they_are_known() {
 fn nothing_is_said_before_the_answer_begins() {
     let mut encoder = encoder();
     let mut out: Vec<Payload> = Vec::new();
-    encoder.queued(3, &mut out);
+    encoder.queued(QueuePlace { position: 3, wait: None }, &mut out);
     assert_eq!(out, [], "so that a failure can have its own status");
     assert_eq!(added(&mut encoder, Event::Usage(usage(1, 0))), "");
     let failure = Failure::new(ErrorKind::UpstreamOverloaded, "busy\n\nevent: message_stop");

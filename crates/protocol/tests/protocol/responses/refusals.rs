@@ -15,7 +15,7 @@ fn with(more: &Value) -> Value {
 #[test]
 fn what_is_not_here_is_refused_at_every_upstream() {
     for (more, field) in [
-        (json!({"background": true}), "background"),
+        (json!({"background_options": {"a": 1}}), "background_options"),
         (json!({"conversation": "conv_1"}), "conversation"),
         (json!({"prompt": {"id": "p"}}), "prompt"),
         (json!({"max_tool_calls": 3}), "max_tool_calls"),

@@ -1,0 +1,185 @@
+//! Asking a second model when the first is late: the first token wins, the other is cancelled.
+//!
+//! "Late" is what comes after the p95 of the model's last answers, and the second requests are no
+//! more than a share of all, and only where the second model has a permit to spare. So hedging cuts
+//! the tail of the times to the first token, and cannot double the load of models that are slow
+//! because they are loaded.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use tidegate_protocol::{Failure, Request};
+use tokio::time::{Instant, timeout};
+
+use super::budget::Budget;
+use super::latency::Latency;
+use super::legs::{Lane, Leg, reading};
+use super::limits::Limits;
+use super::message::{Progress, Takeover};
+use super::permits::Permit;
+use super::pump::Pump;
+use crate::config::Hedging;
+use crate::provider::{Call, Pool, Reading};
+
+/// What a second request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HedgeResult {
+    /// The second model was first.
+    Won,
+    /// The first model was first after all.
+    Lost,
+    /// The second model gave no answer.
+    Failed,
+    /// The first was late, and no second was asked: the share is used up, or there is no permit.
+    Refused,
+}
+
+impl HedgeResult {
+    pub const ALL: [Self; 4] = [Self::Won, Self::Lost, Self::Failed, Self::Refused];
+
+    /// As metrics spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// When a model is late, and how often another may be asked; shared by all workers.
+pub struct HedgePolicy {
+    min_samples: usize,
+    latency: Mutex<Latency>,
+    budget: Budget,
+}
+
+impl HedgePolicy {
+    #[must_use]
+    pub fn new(settings: &Hedging) -> Self {
+        Self {
+            min_samples: settings.min_samples,
+            latency: Mutex::default(),
+            budget: Budget::empty(settings.percent),
+        }
+    }
+
+    /// After how long a request that goes out now is late.
+    fn late_after(&self) -> Option<Duration> {
+        self.budget.earn();
+        self.latency().p95(Instant::now(), self.min_samples)
+    }
+
+    /// A request that went out at `asked` has its first token now, or is not waited for any more:
+    /// without those that are given up, the late ones would not count.
+    fn note(&self, asked: Instant) {
+        let now = Instant::now();
+        self.latency().note(now, now.duration_since(asked));
+    }
+
+    fn latency(&self) -> MutexGuard<'_, Latency> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The second model, and when it is asked.
+pub struct Hedge {
+    pub lane: Lane,
+    pub policy: Arc<HedgePolicy>,
+}
+
+/// What a race came to.
+struct Raced {
+    leg: Result<Leg, Failure>,
+    /// The second model gave it.
+    by_second: bool,
+}
+
+impl Pump {
+    /// Who is asked when this request is late, if anybody.
+    pub(super) fn hedge(&self) -> Option<&Hedge> {
+        self.others.hedge.as_ref().filter(|_| self.provider.streams(&self.job.request))
+    }
+
+    /// The leg that begins first.
+    pub(super) async fn race(
+        &self,
+        hedge: &Hedge,
+        limits: &mut Limits<'_>,
+    ) -> Result<Leg, Failure> {
+        let asked = Instant::now();
+        limits.wait_for("no first token within", self.timeouts.first_token);
+        let refused = std::cell::Cell::new(None);
+        let racing = std::pin::pin!(self.raced(hedge, &refused));
+        let raced = limits.phase(racing).await;
+        let Some(Raced { leg, by_second }) = raced else {
+            hedge.policy.note(asked);
+            return Err(refused.take().unwrap_or_else(|| limits.late()));
+        };
+        if leg.is_ok() || by_second {
+            hedge.policy.note(asked);
+        }
+        leg
+    }
+
+    async fn raced(&self, hedge: &Hedge, refused: &std::cell::Cell<Option<Failure>>) -> Raced {
+        let by_first = |leg| Raced { leg, by_second: false };
+        let first = async {
+            let answer = self.open(refused).await?;
+            self.tell(Progress::Accepted);
+            Leg::new(answer, self.timeouts.idle, None).begun().await
+        };
+        let mut first = std::pin::pin!(first);
+        let Some(patience) = hedge.policy.late_after() else { return by_first(first.await) };
+        if let Ok(leg) = timeout(patience, &mut first).await {
+            return by_first(leg);
+        }
+        let Some((request, permit)) = self.second(hedge).await else {
+            self.tell(Progress::Takeover(Takeover::Hedged(HedgeResult::Refused)));
+            return by_first(first.await);
+        };
+        let second = std::pin::pin!(self.ask_second(&hedge.lane, request, permit));
+        let (leg, by_second, result) = match select(first, second).await {
+            Either::Left((Ok(leg), _)) => (Ok(leg), false, HedgeResult::Lost),
+            Either::Right((Ok(leg), _)) => (Ok(leg), true, HedgeResult::Won),
+            Either::Left((Err(failure), second)) => match second.await {
+                Ok(leg) => (Ok(leg), true, HedgeResult::Won),
+                Err(_) => (Err(failure), false, HedgeResult::Failed),
+            },
+            Either::Right((Err(_), first)) => (first.await, false, HedgeResult::Failed),
+        };
+        self.tell(Progress::Takeover(Takeover::Hedged(result)));
+        Raced { leg, by_second }
+    }
+
+    /// What the second model is asked, if it may be.
+    async fn second(&self, hedge: &Hedge) -> Option<(Arc<Request>, Permit)> {
+        let request = &self.job.request;
+        if !hedge.lane.stands_in(self.kind, request, request) {
+            return None;
+        }
+        let permit = hedge.lane.permit(&self.job.claimant, Duration::ZERO).await?;
+        hedge.policy.budget.spend().then(|| (Arc::clone(request), permit))
+    }
+
+    async fn ask_second(
+        &self,
+        lane: &Lane,
+        request: Arc<Request>,
+        permit: Permit,
+    ) -> Result<Leg, Failure> {
+        let reading = reading(self.reading(), self.kind, lane, &request);
+        let request = match reading {
+            Reading::Relayed | Reading::Heard => request,
+            // To be read piece by piece, whatever the client wants.
+            _ => Arc::new(Request { stream: true, ..Request::clone(&request) }),
+        };
+        let call = Call { request, id: self.job.id, pool: Pool::Avoid, reading };
+        let opened = lane.provider.open(call).await;
+        let answer = opened.map_err(|refused| refused.failure)?;
+        Leg::new(answer, lane.timeouts.idle, Some(permit)).begun().await
+    }
+}

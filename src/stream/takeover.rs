@@ -1,0 +1,36 @@
+//! What a stream makes of another model coming in: the client is told, the recorder and the log.
+
+use tidegate_protocol::Failure;
+
+use super::spec::StreamMeta;
+use super::transcript::Transcript;
+use crate::backend::{HedgeResult, Takeover};
+use crate::telemetry::StreamRecorder;
+
+/// Notes it, before anything that the other model says is passed on.
+pub(super) fn note(
+    takeover: Takeover,
+    meta: &StreamMeta,
+    recorder: &mut StreamRecorder,
+    transcript: &mut Transcript,
+) {
+    let log = |by: &str, failure: &Failure, tokens: u64, what: &'static str| {
+        let StreamMeta { id, model, .. } = meta;
+        let (code, error) = (failure.kind.code(), failure.logged());
+        tracing::warn!(%id, model, by, code, tokens, error, "{what}");
+    };
+    match takeover {
+        Takeover::Hedged(result) => {
+            recorder.hedged(result.as_str(), result != HedgeResult::Refused);
+        }
+        Takeover::Continued { by, failure, signature } => {
+            log(&by, &failure, recorder.chunk_count(), "another model goes on with the answer");
+            recorder.continued(failure.kind);
+            transcript.continued(&by, &failure, signature.as_ref());
+        }
+        Takeover::NotContinued { by, failure } => {
+            log(&by, &failure, recorder.chunk_count(), "another model did not go on");
+            recorder.not_continued();
+        }
+    }
+}
