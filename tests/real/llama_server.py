@@ -1,6 +1,6 @@
 """A llama.cpp server out of the wheel xllamacpp: one thread, two slots, the same answer each time.
 
-usage: llama_server.py MODEL.gguf PORT ALIAS
+usage: llama_server.py MODEL.gguf PORT ALIAS [--embed]
 """
 
 import os
@@ -40,8 +40,12 @@ def parameters(model: str, port: int, alias: str) -> xllamacpp.CommonParams:
 
 
 def main() -> None:
-    model, port, alias = sys.argv[1:]
-    server = xllamacpp.Server(parameters(model, int(port), alias))
+    model, port, alias, *more = sys.argv[1:]
+    wanted = parameters(model, int(port), alias)
+    if more == ["--embed"]:
+        wanted.embedding = True
+        wanted.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    server = xllamacpp.Server(wanted)
     print(f"listening on {server.listening_address}", flush=True)
     # The server's threads do not end by themselves.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -127,12 +127,20 @@ class Process(Server):
 
 
 class Llama(Process):
-    """A llama.cpp server."""
+    """A llama.cpp server that chats, or one that embeds."""
 
-    def __init__(self, folder: pathlib.Path, port: int | None = None):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        port: int | None = None,
+        model: str | None = None,
+        embeds: bool = False,
+    ):
         port = port or free_port()
         program = str(HERE / "llama_server.py")
-        command = [sys.executable, program, os.environ["REAL_MODEL"], str(port), LLAMA_MODEL]
+        file = model or os.environ["REAL_MODEL"]
+        command = [sys.executable, program, file, str(port), LLAMA_MODEL]
+        command += ["--embed"] * embeds
         super().__init__(command, port, "/health", folder)
 
     def is_idle(self) -> bool:
