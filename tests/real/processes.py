@@ -1,6 +1,7 @@
 """Programs that the checks start: each on a free port, its output in a file, ended by its own id."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import signal
@@ -34,9 +35,23 @@ def wait_until(what: str, condition: Callable[[], Answer], seconds: float = PATI
     return answer
 
 
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+# Below 32768: the kernel gives connections the ports from there on, and a program that is told one of
+# those may find it taken when it starts. Each is given once.
+_PORTS = range(20_000, 32_000)
+_first = os.getpid() * 97 % len(_PORTS)
+_free_ports = filter(_is_free, itertools.chain(_PORTS[_first:], _PORTS[:_first]))
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    return next(_free_ports)
 
 
 def clean_environment(**more: str) -> dict[str, str]:
