@@ -9,5 +9,5 @@ pub mod keys;
 pub mod rate_limit;
 
 pub use caller::{Caller, Party};
-pub use keys::KeyRing;
+pub use keys::{Identity, KeyRing};
 pub use rate_limit::{Allowance, RateLimit};

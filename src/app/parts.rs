@@ -13,6 +13,7 @@ use crate::http::caller::TrustedProxies;
 use crate::http::chat::ChatLimits;
 use crate::http::models::Models;
 use crate::http::resume::Fingerprints;
+use crate::http::socket::Sockets;
 use crate::http::status::Draining;
 use crate::registry::Directory;
 use crate::routing::Catalog;
@@ -43,6 +44,7 @@ pub struct Parts {
     pub draining: Draining,
     pub store: Arc<Store>,
     pub journals: Arc<Journals>,
+    pub sockets: Arc<Sockets>,
 }
 
 impl Parts {
@@ -62,6 +64,7 @@ impl Parts {
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
         let keys = KeyRing::new(&config.auth.keys);
         let rate_limit = RateLimit::new(&config.rate_limits);
+        let draining = Draining::default();
         let started = SystemTime::now().duration_since(UNIX_EPOCH);
         let listed = Models {
             catalog: Arc::clone(&catalog),
@@ -73,7 +76,8 @@ impl Parts {
             admission: Arc::new(Admission::new(keys, rate_limit, catalog)),
             limits: Arc::new(chat_limits(&config)),
             listed: Arc::new(listed),
-            draining: Draining::default(),
+            sockets: Arc::new(Sockets::new(&config, draining.clone(), metrics.clone())),
+            draining,
             store: Store::new(&config.responses, metrics.store.clone()),
             journals: Journals::new(config.journal.clone(), metrics.journals.clone()),
             models: parts,

@@ -146,6 +146,7 @@ fn app(
         .app_data(Data::from(Arc::clone(&parts.listed)))
         .app_data(Data::from(Arc::clone(&parts.store)))
         .app_data(Data::from(Arc::clone(&parts.journals)))
+        .app_data(Data::from(Arc::clone(&parts.sockets)))
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
         .app_data(Data::new(parts.draining.clone()))

@@ -7,7 +7,7 @@
 //!
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
-//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`discovery`]: the sections.
+//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`discovery`]: the sections.
 //! - `retries`, `disconnect`, `takeover`: a model's policies.
 //! - `model_list`, `credentials`: how the file and the environment make up the models.
 //! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
@@ -45,6 +45,7 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 mod url;
+pub mod websocket;
 
 use std::path::Path;
 use std::{fs, io};
@@ -68,6 +69,7 @@ pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
 pub use takeover::{Continuation, Hedging};
 pub use url::is_authority;
+pub use websocket::WebSocket;
 
 use document::Document;
 use environment::Environment;
@@ -98,6 +100,7 @@ pub struct Config {
     pub queue: Weights,
     pub responses: Responses,
     pub journal: Journal,
+    pub websocket: WebSocket,
 }
 
 /// A configuration without faults.
@@ -171,6 +174,7 @@ impl Config {
             queue: root.section("queue", Weights::read),
             responses: root.section("responses", Responses::read),
             journal: root.section("journal", Journal::read),
+            websocket: root.section("websocket", WebSocket::read),
             server,
         }
     }

@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use tidegate_protocol::Failure;
 
-use crate::access::{Caller, KeyRing};
+use crate::access::{Caller, Identity, KeyRing};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -23,13 +23,26 @@ pub fn identify(
     keys: &KeyRing,
     proxies: &TrustedProxies,
 ) -> Result<Caller, Failure> {
-    let identity = keys.identify(presented(request.headers()))?;
-    Ok(Caller {
-        owner: identity.owner,
-        admin: identity.admin,
-        priority: identity.priority,
-        address: client_address(request, proxies),
-    })
+    known_by(presented(request.headers()), keys, client_address(request, proxies))
+}
+
+/// Identifies the caller by the keys that it presents.
+///
+/// # Errors
+/// As [`KeyRing::identify`].
+pub fn known_by<'k>(
+    presented: impl Iterator<Item = &'k str>,
+    keys: &KeyRing,
+    address: Option<IpAddr>,
+) -> Result<Caller, Failure> {
+    let Identity { owner, admin, priority } = keys.identify(presented)?;
+    Ok(Caller { owner, admin, priority, address })
+}
+
+/// Whether a request presents any key.
+#[must_use]
+pub fn presents_key(headers: &HeaderMap) -> bool {
+    presented(headers).next().is_some()
 }
 
 /// Every key that a request presents. A line that cannot be read presents one that nobody has.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::Version;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -109,17 +109,42 @@ pub(super) async fn receive<D: Dialect>(
     let caller = identify(http, admission.keys(), &limits.proxies)?;
     arrival.note.caller(&caller);
     pace::<D>(admission, &caller, &arrival.note)?;
-    let wish = disconnect_wish(http.headers())?;
-    let resumption = Resumption::read(http.headers())?;
-    let queue = queue_wish(http.headers())?;
+    let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
     let body = read_body::<D>(http, payload, limits.body).await?;
-    let is_compared = resumption.key.is_some() || admission.coalesces();
-    let fingerprint = is_compared.then(|| limits.fingerprints.of(http.path(), &body));
-    let version = http.version();
-    Ok((Arrived { arrival, caller, wish, resumption, fingerprint, queue, version }, body))
+    Ok((arrived.asking(http.path(), &body, admission, limits), body))
 }
 
 impl Arrived {
+    /// What its headers say.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] where one of them cannot be understood.
+    pub fn new(
+        arrival: Arrival,
+        caller: Caller,
+        headers: &HeaderMap,
+        version: Version,
+    ) -> Result<Self, Failure> {
+        let wish = disconnect_wish(headers)?;
+        let resumption = Resumption::read(headers)?;
+        let queue = queue_wish(headers)?;
+        Ok(Self { arrival, caller, wish, resumption, fingerprint: None, queue, version })
+    }
+
+    /// Takes note of what is asked, where that is to be compared with other requests.
+    #[must_use]
+    pub fn asking(
+        mut self,
+        path: &str,
+        body: &[u8],
+        admission: &Admission,
+        limits: &ChatLimits,
+    ) -> Self {
+        let is_compared = self.resumption.key.is_some() || admission.coalesces();
+        self.fingerprint = is_compared.then(|| limits.fingerprints.of(path, body));
+        self
+    }
+
     /// The id of the stream that will answer.
     pub fn id(&self) -> StreamId {
         self.arrival.id
@@ -224,7 +249,32 @@ pub(super) struct Live {
     ignored: Vec<String>,
 }
 
+/// A stream, and the way from it.
+pub(super) struct Followed {
+    pub stream: StreamId,
+    pub subscription: Subscription,
+}
+
 impl Answering {
+    /// The stream that answers, for who reads it otherwise than as a response.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where there is none.
+    pub fn followed(self) -> Result<Followed, Failure> {
+        match self {
+            Self::Live(Live { id: stream, subscription, .. }) => {
+                Ok(Followed { stream, subscription })
+            }
+            Self::Joined { standing, subscription, reader } => {
+                reader.note.opened(true);
+                Ok(Followed { stream: standing.id, subscription })
+            }
+            Self::AtOnce(_) | Self::Again { .. } => {
+                Err(Failure::new(ErrorKind::Internal, "the request was answered by no stream"))
+            }
+        }
+    }
+
     /// The response; its head is there once it is known how the answer begins.
     ///
     /// # Errors

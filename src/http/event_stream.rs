@@ -141,22 +141,22 @@ impl LiveAnswer {
 
 /// Fires when nothing was said for a while. The timer is moved only when it fires, so that a busy
 /// stream does not touch it.
-struct Heartbeat {
+pub(super) struct Heartbeat {
     period: Duration,
     timer: Pin<Box<Sleep>>,
     last: Instant,
 }
 
 impl Heartbeat {
-    fn new(period: Duration) -> Self {
+    pub fn new(period: Duration) -> Self {
         Self { period, timer: Box::pin(sleep(period)), last: Instant::now() }
     }
 
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.last = Instant::now();
     }
 
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let due = self.last + self.period;
             let now = Instant::now();

@@ -8,6 +8,7 @@
 //! - [`ollama`], [`ollama_routes`], `ollama_models`: the same for Ollama's API, and its lists.
 //! - [`responses`]: OpenAI's Responses, which may be asked for again.
 //! - [`event_stream`]: a live answer as a response body.
+//! - [`socket`]: many streams over one WebSocket.
 //! - [`resume`]: what a request says about coming back; [`attach`]: streams that are there already.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
@@ -46,6 +47,7 @@ pub mod queue;
 pub mod responses;
 pub mod resume;
 pub mod routes;
+pub mod socket;
 pub mod status;
 pub mod streams;
 pub mod worker;

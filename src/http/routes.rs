@@ -11,15 +11,16 @@ use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
 use super::ollama::OllamaChat;
 use super::openai::{Completions, Embeddings, OpenAi};
-use super::{attach, models, ollama_routes, responses, status, streams};
+use super::{attach, models, ollama_routes, responses, socket, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 30] = [
+pub const ROUTES: [(&str, &str); 31] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("get", "/api/chat/{id}"),
     ("delete", "/api/chat/{id}"),
+    ("get", "/api/ws"),
     ("get", "/api/models"),
     ("post", "/v1/chat/completions"),
     ("post", "/v1/completions"),
@@ -95,6 +96,7 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::get().to(streams::list))
             .default_service(web::to(|| async { method_not_allowed::<Native>("GET") })),
     )
+    .service(get_only::<Native>("/api/ws").route(web::get().to(socket::connect)))
     .service(get_only::<Native>("/api/models").route(web::get().to(models::list)))
     .service(get_only::<OpenAi>("/v1/models").route(web::get().to(models::list_openai)))
     .service(get_only::<Native>("/health").route(web::get().to(status::health)))

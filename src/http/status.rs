@@ -1,14 +1,12 @@
 //! Whether the gateway lives, is ready, and what its metrics say. These answer without a key:
 //! they are asked by machines that have none.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use std::time::Instant;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::models::{ModelInfo, Models};
 use crate::registry::Directory;
@@ -17,16 +15,22 @@ use crate::telemetry::Metrics;
 
 /// Set once the gateway begins to shut down.
 #[derive(Clone, Default)]
-pub struct Draining(Arc<AtomicBool>);
+pub struct Draining(CancellationToken);
 
 impl Draining {
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cancel();
     }
 
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_cancelled()
+    }
+
+    /// Resolves once it is on.
+    #[must_use]
+    pub fn begun(&self) -> WaitForCancellationFuture<'_> {
+        self.0.cancelled()
     }
 }
 

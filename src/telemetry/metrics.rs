@@ -21,8 +21,9 @@ const HTTP_BUCKETS: &[f64] =
 
 /// The refusals of the gateway itself, and what their metric calls them. Like outcomes, each has
 /// its series from the start.
-const REJECTIONS: [(ErrorKind, &str); 11] = [
+const REJECTIONS: [(ErrorKind, &str); 12] = [
     (ErrorKind::Unauthorized, "unauthorized"),
+    (ErrorKind::Forbidden, "forbidden"),
     (ErrorKind::RateLimited, "rate_limited"),
     (ErrorKind::Capacity, "capacity"),
     (ErrorKind::QueueFull, "queue_full"),
@@ -45,6 +46,7 @@ pub struct Metrics {
     pub stream_limit: IntGauge,
     pub draining: IntGauge,
     pub buffered_bytes: IntGauge,
+    pub websockets: IntGauge,
     pub store: StoreMetrics,
     pub journals: JournalMetrics,
     rejected: IntCounterVec,
@@ -78,6 +80,7 @@ impl Metrics {
                 "ai_gateway_buffered_bytes",
                 "Bytes of streamed answers that clients have not taken yet.",
             )?,
+            websockets: declare.gauge("ai_gateway_websockets", "WebSockets that are open.")?,
             rejected: declare.counters(
                 "ai_gateway_rejected_requests_total",
                 "Requests refused by the gateway itself, by reason.",

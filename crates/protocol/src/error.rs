@@ -10,6 +10,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// No key, or one that is not known.
     Unauthorized,
+    /// A page of an origin that is not allowed.
+    Forbidden,
     /// No such route or stream.
     NotFound,
     /// The model is not configured here.
@@ -73,6 +75,7 @@ impl ErrorKind {
         match self {
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::Unauthorized => "UNAUTHORIZED",
+            Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::ModelNotFound => "MODEL_NOT_FOUND",
             Self::Gone => "GONE",

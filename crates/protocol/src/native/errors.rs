@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::error::{Failure, FieldFault};
 
+/// A failure as clients are told it.
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+pub(super) struct ErrorBody<'a> {
     error: &'static str,
     message: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -25,14 +26,19 @@ impl<'a> From<&'a FieldFault> for Detail<'a> {
     }
 }
 
+impl<'a> From<&'a Failure> for ErrorBody<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            error: failure.kind.code(),
+            message: &failure.message,
+            details: failure.details.iter().map(Detail::from).collect(),
+        }
+    }
+}
+
 /// A failure as the body of a response.
 #[must_use]
 pub fn error_body(failure: &Failure) -> Vec<u8> {
-    let body = ErrorBody {
-        error: failure.kind.code(),
-        message: &failure.message,
-        details: failure.details.iter().map(Detail::from).collect(),
-    };
     // Strings only: there is nothing that could fail.
-    serde_json::to_vec(&body).unwrap_or_default()
+    serde_json::to_vec(&ErrorBody::from(failure)).unwrap_or_default()
 }

@@ -3,10 +3,12 @@
 //! - [`request`]: a client's body, checked against the gateway's limits.
 //! - [`EventEncoder`]: a streamed answer. [`WholeEncoder`]: an answer in one piece.
 //! - [`errors`]: error bodies.
+//! - [`socket`]: the messages of `GET /api/ws`.
 
 pub mod errors;
 mod events;
 pub mod request;
+pub mod socket;
 mod usage;
 mod whole;
 

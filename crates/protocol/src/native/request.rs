@@ -94,7 +94,7 @@ fn content(path: &str, object: &Object, limits: &Limits, faults: &mut Faults) ->
     Some(content)
 }
 
-fn check_names(path: &str, object: &Object, known: &[&str], faults: &mut Faults) {
+pub(super) fn check_names(path: &str, object: &Object, known: &[&str], faults: &mut Faults) {
     for name in object.names().filter(|name| !known.contains(name)) {
         let message = match nearest(name, known) {
             Some(near) => format!("is not a known field; did you mean \"{near}\"?"),

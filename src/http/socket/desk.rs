@@ -1,0 +1,253 @@
+//! What becomes of the messages of a socket's client.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use actix_web::http::Version;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::Data;
+use bytestring::ByteString;
+use serde_json::value::RawValue;
+use tidegate_protocol::native::socket::{self, Command, Malformed, Start, fault};
+use tidegate_protocol::{ErrorKind, Failure, FieldFault, StreamId};
+
+use super::Sockets;
+use super::feed::{Feed, Feeds};
+use super::line::Line;
+use crate::access::Caller;
+use crate::admission::Admission;
+use crate::http::caller::known_by;
+use crate::http::chat::{Arrived, ChatLimits, Followed, Manner};
+use crate::http::dialect::Dialect;
+use crate::http::error::status_of;
+use crate::http::event_stream::LiveAnswer;
+use crate::http::native::Native;
+use crate::http::note::{AccessNote, Arrival};
+use crate::http::worker::Worker;
+use crate::registry::Directory;
+use crate::stream::NotKept;
+
+/// The path under which a request is compared with others of its kind: its like may come by POST.
+const PATH: &str = "/api/chat";
+/// The headers of `POST /api/chat` that say something about one request.
+const HEADERS: [&str; 4] =
+    ["idempotency-key", "x-on-disconnect", "x-priority", "x-queue-timeout-ms"];
+
+/// What a client is answered.
+pub enum Reply {
+    Message(ByteString),
+    /// It is sent this stream from now on.
+    Feed(Box<Feed>),
+}
+
+/// Takes the messages of one socket.
+pub struct Desk {
+    admission: Data<Admission>,
+    limits: Data<ChatLimits>,
+    worker: Data<Worker>,
+    directory: Data<Directory>,
+    sockets: Data<Sockets>,
+    caller: Option<Caller>,
+    address: Option<IpAddr>,
+    feeds: Feeds,
+}
+
+impl Desk {
+    /// Without a `caller`, the first message has to say who it is.
+    #[must_use]
+    pub fn new(
+        admission: Data<Admission>,
+        limits: Data<ChatLimits>,
+        worker: Data<Worker>,
+        directory: Data<Directory>,
+        sockets: Data<Sockets>,
+        caller: Option<Caller>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let feeds = Feeds::new(sockets.settings.max_streams);
+        Self { admission, limits, worker, directory, sockets, caller, address, feeds }
+    }
+
+    #[must_use]
+    pub fn knows_its_caller(&self) -> bool {
+        self.caller.is_some()
+    }
+
+    /// Answers a message.
+    pub async fn answer(&mut self, text: &str) -> Option<Reply> {
+        let command = match Command::decode(text) {
+            Ok(command) => command,
+            Err(Malformed { kind, name, failure }) => {
+                return Some(self.refused(kind, name.as_deref(), &failure));
+            }
+        };
+        let (kind, name) = (command.kind(), command.name().map(str::to_owned));
+        match self.act(command).await {
+            Ok(reply) => reply,
+            Err(failure) => Some(self.refused(Some(kind), name.as_deref(), &failure)),
+        }
+    }
+
+    fn refused(&self, to: Option<&'static str>, name: Option<&str>, failure: &Failure) -> Reply {
+        // What would have begun a stream has a line that counts it.
+        if !matches!(to, Some("start" | "resume")) {
+            self.sockets.metrics.count_rejected(failure.kind);
+        }
+        let status = status_of(failure.kind).as_u16();
+        Reply::Message(socket::refused(to, name, status, failure))
+    }
+
+    async fn act(&mut self, command: Command) -> Result<Option<Reply>, Failure> {
+        let caller = match (&self.caller, command) {
+            (None, Command::Authenticate { key }) => return self.authenticate(&key).map(Some),
+            (None, _) => {
+                let message = "send {\"type\":\"authenticate\",\"key\":KEY} first, or the key in the \
+                               head of the handshake";
+                return Err(Failure::new(ErrorKind::Unauthorized, message));
+            }
+            (Some(_), Command::Authenticate { .. }) => {
+                return Err(fault("type", "the caller is known already"));
+            }
+            (Some(caller), command) => (caller.clone(), command),
+        };
+        let (caller, command) = caller;
+        match command {
+            Command::Authenticate { .. } => Ok(None),
+            Command::Start(start) => self.start(caller, start).await.map(Some),
+            Command::Resume { name, stream, after, window } => {
+                self.resume(&caller, name, stream, after, window).map(Some)
+            }
+            Command::Ack { name, number } => {
+                self.feeds.find(&name)?.acknowledge(number)?;
+                Ok(None)
+            }
+            Command::Cancel { name } => {
+                let stream = self.feeds.find(&name)?.stream;
+                // Its end is told by its own last event.
+                self.directory.cancel(stream, caller).await;
+                Ok(None)
+            }
+            Command::Leave { name } => {
+                self.feeds.leave(&name)?;
+                Ok(Some(Reply::Message(socket::left(&name))))
+            }
+        }
+    }
+
+    fn authenticate(&mut self, key: &str) -> Result<Reply, Failure> {
+        self.caller = Some(known_by([key].into_iter(), self.admission.keys(), self.address)?);
+        Ok(Reply::Message(socket::authenticated()))
+    }
+
+    fn line(&self, caller: &Caller, command: &'static str) -> (Arrival, Line) {
+        let note = AccessNote::default();
+        note.caller(caller);
+        let arrival = Arrival { id: self.worker.new_id(), at: Instant::now(), note };
+        (arrival.clone(), Line::new(arrival, self.sockets.metrics.clone(), command))
+    }
+
+    async fn start(&self, caller: Caller, start: Start) -> Result<Reply, Failure> {
+        let Start { name, request, headers, window } = start;
+        let (arrival, mut line) = self.line(&caller, "start");
+        let note = arrival.note.clone();
+        let opened = match self.feeds.check(&name) {
+            Ok(()) => self.open(arrival, caller, &request, &headers).await,
+            Err(failure) => Err(failure),
+        };
+        let followed = opened.inspect_err(|failure| line.refused(failure.kind))?;
+        line.stream(followed.stream);
+        Ok(self.follow(name, followed, 0, window, note, line))
+    }
+
+    /// As `POST /api/chat` does it.
+    async fn open(
+        &self,
+        arrival: Arrival,
+        caller: Caller,
+        request: &RawValue,
+        headers: &[(String, String)],
+    ) -> Result<Followed, Failure> {
+        self.admission.pace(&caller)?;
+        let headers = header_map(headers)?;
+        let body = request.get().as_bytes();
+        let arrived = Arrived::new(arrival, caller, &headers, Version::HTTP_11)?;
+        let arrived = arrived.asking(PATH, body, &self.admission, &self.limits);
+        let request = Native::decode(body, &self.limits.chat)?;
+        if !request.stream {
+            return Err(fault("stream", "must not be false: a socket carries events"));
+        }
+        let manner = Manner::of::<Native>();
+        let encoder = Native::encoder;
+        let opened = arrived.open(request, &manner, encoder, &self.admission, &self.worker).await?;
+        opened.followed()
+    }
+
+    fn resume(
+        &self,
+        caller: &Caller,
+        name: String,
+        stream: StreamId,
+        after: u64,
+        window: Option<u32>,
+    ) -> Result<Reply, Failure> {
+        let (arrival, mut line) = self.line(caller, "resume");
+        line.stream(stream);
+        let found = self.feeds.check(&name).and_then(|()| self.find(caller, stream, after));
+        let found = found.inspect_err(|failure| line.refused(failure.kind))?;
+        let Some(followed) = found else { return Ok(Reply::Message(socket::left(&name))) };
+        arrival.note.opened(true);
+        Ok(self.follow(name, followed, after, window, arrival.note, line))
+    }
+
+    /// What follows in a stream; nothing where all of it was read.
+    fn find(
+        &self,
+        caller: &Caller,
+        stream: StreamId,
+        after: u64,
+    ) -> Result<Option<Followed>, Failure> {
+        let (standing, subscription) = match self.worker.journals.attach(stream, caller, after) {
+            Err(NotKept::NothingLeft) => return Ok(None),
+            found => found?,
+        };
+        if standing.dialect != Native::NAME || !standing.streams {
+            let message = "is no stream of native events: GET /api/chat/{id} gives it";
+            return Err(fault("stream", message));
+        }
+        Ok(Some(Followed { stream: standing.id, subscription }))
+    }
+
+    fn follow(
+        &self,
+        name: String,
+        followed: Followed,
+        after: u64,
+        window: Option<u32>,
+        note: AccessNote,
+        line: Line,
+    ) -> Reply {
+        let Followed { stream, subscription } = followed;
+        let (heartbeat, words) = (self.worker.heartbeat, Native::last_words);
+        let answer = LiveAnswer::new(stream, heartbeat, None, subscription, words, note);
+        Reply::Feed(Box::new(self.feeds.follow(name, answer, after, window, line)))
+    }
+}
+
+/// # Errors
+/// For names that mean nothing here and values that no header may have; all of them at once.
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, Failure> {
+    let mut map = HeaderMap::new();
+    let mut faults = Vec::new();
+    for (name, value) in headers {
+        let known = HEADERS.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        let mut wrong = |message: String| {
+            faults.push(FieldFault { field: "headers".to_owned(), message });
+        };
+        match (known, HeaderValue::from_str(value)) {
+            (None, _) => wrong(format!("may hold {}", HEADERS.join(", "))),
+            (Some(known), Err(_)) => wrong(format!("{known} must be plain text")),
+            (Some(known), Ok(value)) => map.append(HeaderName::from_static(known), value),
+        }
+    }
+    if faults.is_empty() { Ok(map) } else { Err(Failure::invalid(faults)) }
+}

@@ -1,0 +1,100 @@
+//! `GET /api/ws`: many streams over one WebSocket, by the messages of
+//! [`tidegate_protocol::native::socket`].
+//!
+//! - `places`: how many sockets there may be. `origin`: which pages may open one.
+//! - `conversation`: the two halves of a socket, reading and writing.
+//! - `desk`: what becomes of a client's messages.
+//! - `feed`: one stream as it is sent over a socket; `line`: what is logged of it.
+
+mod conversation;
+mod desk;
+mod feed;
+mod line;
+mod origin;
+mod places;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use tidegate_protocol::{ErrorKind, Failure};
+
+use super::caller::{client_address, identify, presents_key};
+use super::chat::{ChatLimits, arrival};
+use super::error::ApiError;
+use super::native::Native;
+use super::status::Draining;
+use super::worker::Worker;
+use crate::admission::Admission;
+use crate::config;
+use crate::registry::Directory;
+use crate::telemetry::Metrics;
+use conversation::Conversation;
+use desk::Desk;
+use places::Places;
+
+/// What all sockets of a gateway share.
+pub struct Sockets {
+    settings: config::WebSocket,
+    /// Of pages that may open one, besides the gateway's own.
+    allowed_origins: Vec<String>,
+    places: Places,
+    draining: Draining,
+    metrics: Metrics,
+}
+
+impl Sockets {
+    #[must_use]
+    pub fn new(config: &config::Config, draining: Draining, metrics: Metrics) -> Self {
+        Self {
+            settings: config.websocket.clone(),
+            allowed_origins: config.server.cors.allowed_origins.clone(),
+            places: Places::new(config.websocket.max_sockets, metrics.websockets.clone()),
+            draining,
+            metrics,
+        }
+    }
+}
+
+/// `GET /api/ws`: opens a socket. A client that sends no key in its head sends it as its first
+/// message.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] for what is no handshake over HTTP/1.1; [`ErrorKind::Forbidden`]
+/// for a page of another origin; [`ErrorKind::Unauthorized`] for a wrong key;
+/// [`ErrorKind::Capacity`] and [`ErrorKind::Draining`].
+pub async fn connect(
+    http: HttpRequest,
+    payload: Payload,
+    admission: Data<Admission>,
+    limits: Data<ChatLimits>,
+    worker: Data<Worker>,
+    directory: Data<Directory>,
+    sockets: Data<Sockets>,
+) -> Result<HttpResponse, ApiError<Native>> {
+    origin::check(&http, &sockets.allowed_origins)?;
+    let note = arrival(&http)?.note;
+    let comes_later = admission.keys().is_on() && !presents_key(http.headers());
+    let caller =
+        if comes_later { None } else { Some(identify(&http, admission.keys(), &limits.proxies)?) };
+    caller.iter().for_each(|caller| note.caller(caller));
+    if sockets.draining.is_on() {
+        let message = "the gateway is shutting down and opens no sockets";
+        return Err(Failure::new(ErrorKind::Draining, message).into());
+    }
+    let place = sockets.places.take()?;
+    let (response, session, messages) = actix_ws::handle(&http, payload).map_err(|error| {
+        let message = format!("this endpoint speaks WebSocket over HTTP/1.1: {error}");
+        Failure::new(ErrorKind::InvalidRequest, message)
+    })?;
+    let address = client_address(&http, &limits.proxies);
+    let conversation = Conversation {
+        session,
+        place,
+        heartbeat: worker.heartbeat,
+        auth_timeout: sockets.settings.auth_timeout,
+        message_bytes: limits.body.bytes,
+        draining: sockets.draining.clone(),
+    };
+    let desk = Desk::new(admission, limits, worker, directory, sockets, caller, address);
+    actix_rt::spawn(conversation.hold(messages, desk));
+    Ok(response)
+}
