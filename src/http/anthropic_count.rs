@@ -6,10 +6,11 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure, anthropic};
 
+use super::answering::name_ignored;
 use super::anthropic::Anthropic;
 use super::body::read_json;
 use super::caller::identify;
-use super::chat::{ChatLimits, arrival, name_ignored, pace};
+use super::chat::{ChatLimits, arrival, pace};
 use super::error::ApiError;
 use super::worker::Worker;
 use crate::admission::Admission;

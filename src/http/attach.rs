@@ -9,9 +9,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use tidegate_protocol::{ErrorKind, Failure, FieldFault, StreamId};
 
+use super::answering::{Manner, whole};
 use super::anthropic::Anthropic;
 use super::caller::identify;
-use super::chat::{ChatLimits, Manner, arrival, whole};
+use super::chat::{ChatLimits, arrival};
 use super::error::ApiError;
 use super::event_stream::LiveAnswer;
 use super::native::Native;

@@ -1,34 +1,28 @@
 //! The handler of all endpoints that have a model answer, generic over the dialect.
 
-use std::time::Duration;
-
 use actix_web::http::Version;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
-use futures::StreamExt;
 use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
-use tokio::time::timeout;
 
-use super::attach::{self, Reader, given, take_up, write_limit};
-use super::body::{BodyLimits, read_body, was_reset};
+use super::answering::{Answering, Live, Manner};
+use super::attach::Reader;
+use super::body::{BodyLimits, read_body};
 use super::caller::{TrustedProxies, identify};
 use super::dialect::{AnswerContext, Dialect};
 use super::disconnect::{Wish, disconnect_wish};
 use super::error::ApiError;
-use super::event_stream::{LastWords, LiveAnswer, whole_body};
 use super::note::{AccessNote, Arrival};
-use super::queue::{QueueWish, name_place, queue_wish};
-use super::resume::{Asked, EventId, Fingerprints, Kept, Resumption};
+use super::queue::{QueueWish, queue_wish};
+use super::resume::{Asked, EventId, Fingerprints, Resumption};
 use super::worker::{Opening, Worker, answer_context};
 use crate::access::Caller;
 use crate::admission::Admission;
-use crate::backend::Place;
 use crate::config::{Chat, OnDisconnect};
 use crate::provider;
 use crate::registry::Opened;
-use crate::stream::{Delivery, Standing, Subscription};
 
 /// What bounds a chat request.
 pub struct ChatLimits {
@@ -68,31 +62,6 @@ pub(super) struct Arrived {
     fingerprint: Option<u64>,
     queue: QueueWish,
     version: Version,
-}
-
-/// How an answer is given to its client.
-pub(super) struct Manner {
-    /// As the stream list and logs spell the dialect.
-    pub name: &'static str,
-    /// The whole answer to a request that needs no upstream.
-    pub at_once: fn(&Request, &str) -> Option<Vec<u8>>,
-    pub last_words: LastWords,
-    pub stream: fn(LiveAnswer) -> HttpResponse,
-    pub kept: Kept,
-}
-
-impl Manner {
-    /// Of a dialect.
-    #[must_use]
-    pub fn of<D: Dialect>() -> Self {
-        Self {
-            name: D::NAME,
-            at_once: D::at_once,
-            last_words: D::last_words,
-            stream: D::stream,
-            kept: D::KEPT,
-        }
-    }
 }
 
 /// Takes a request in: who asks, whether it may, and what.
@@ -217,122 +186,6 @@ impl Arrived {
     }
 }
 
-/// What a request is answered with.
-pub(super) enum Answering {
-    /// A whole answer that needed no upstream.
-    AtOnce(Vec<u8>),
-    /// The rest of a stream that its client has read a part of.
-    Again {
-        stream: StreamId,
-        caller: Caller,
-        reader: Reader,
-    },
-    /// A stream that another request has begun.
-    Joined {
-        standing: Standing,
-        subscription: Subscription,
-        reader: Reader,
-    },
-    Live(Live),
-}
-
-/// An answer that has begun.
-pub(super) struct Live {
-    pub id: StreamId,
-    subscription: Subscription,
-    streams: bool,
-    /// Whether it is kept, and its events get ids.
-    kept: Option<bool>,
-    version: Version,
-    note: AccessNote,
-    place: Place,
-    ignored: Vec<String>,
-}
-
-/// A stream, and the way from it.
-pub(super) struct Followed {
-    pub stream: StreamId,
-    pub subscription: Subscription,
-}
-
-impl Answering {
-    /// The stream that answers, for who reads it otherwise than as a response.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Internal`] where there is none.
-    pub fn followed(self) -> Result<Followed, Failure> {
-        match self {
-            Self::Live(Live { id: stream, subscription, .. }) => {
-                Ok(Followed { stream, subscription })
-            }
-            Self::Joined { standing, subscription, reader } => {
-                reader.note.opened(true);
-                Ok(Followed { stream: standing.id, subscription })
-            }
-            Self::AtOnce(_) | Self::Again { .. } => {
-                Err(Failure::new(ErrorKind::Internal, "the request was answered by no stream"))
-            }
-        }
-    }
-
-    /// The response; its head is there once it is known how the answer begins.
-    ///
-    /// # Errors
-    /// Every failure that comes before the first byte of the answer.
-    pub async fn respond(
-        self,
-        payload: Payload,
-        manner: &Manner,
-        worker: &Worker,
-    ) -> Result<HttpResponse, Failure> {
-        match self {
-            Self::AtOnce(body) => {
-                Ok(HttpResponse::Ok().content_type("application/json").body(body))
-            }
-            Self::Again { stream, caller, reader } => {
-                take_up(stream, reader, payload, &caller, worker).await
-            }
-            Self::Joined { standing, subscription, reader } => {
-                given(&standing, subscription, reader, payload, worker).await
-            }
-            Self::Live(live) => live.respond(payload, manner, worker).await,
-        }
-    }
-}
-
-impl Live {
-    async fn respond(
-        self,
-        payload: Payload,
-        manner: &Manner,
-        worker: &Worker,
-    ) -> Result<HttpResponse, Failure> {
-        let Self { id, subscription, streams, kept, version, note, place, ignored } = self;
-        let mut response = if streams {
-            let words = manner.last_words;
-            let answer = streamed(subscription, id, worker.heartbeat, words, note).await?;
-            let answer = answer.numbered(kept == Some(true));
-            (manner.stream)(answer.within(write_limit(version, worker)))
-        } else {
-            whole(subscription, payload, worker.heartbeat, &note).await?
-        };
-        name_place(&mut response, &place);
-        name_ignored(&mut response, &ignored);
-        if kept.is_some() {
-            attach::name(&mut response, id);
-        }
-        Ok(response)
-    }
-
-    /// The response where nobody waits for the answer.
-    #[must_use]
-    pub fn left(self, body: Bytes) -> HttpResponse {
-        let mut response = HttpResponse::Ok().content_type("application/json").body(body);
-        name_ignored(&mut response, &self.ignored);
-        response
-    }
-}
-
 /// The name by which the gateway knows the model, where the dialect has another for it.
 fn known_name<D: Dialect>(name: String, admission: &Admission) -> String {
     if admission.knows(&name) {
@@ -356,75 +209,7 @@ pub fn pace<D: Dialect>(
     paced.map(|_| ())
 }
 
-/// The fields of the client's body that the upstream was not told.
-pub const IGNORED_FIELDS: HeaderName = HeaderName::from_static("x-ignored-fields");
-/// So much is told of them.
-const IGNORED_BYTES: usize = 1024;
-
-/// Names them in the response's head.
-pub(super) fn name_ignored(response: &mut HttpResponse, ignored: &[String]) {
-    if let Some(names) = listed(ignored) {
-        response.headers_mut().insert(IGNORED_FIELDS, names);
-    }
-}
-
-/// The names as a header may hold them.
-fn listed(names: &[String]) -> Option<HeaderValue> {
-    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-    let names: String = names.join(", ").chars().map(plain).take(IGNORED_BYTES).collect();
-    if names.is_empty() { None } else { HeaderValue::from_str(&names).ok() }
-}
-
 pub(super) fn arrival(http: &HttpRequest) -> Result<Arrival, Failure> {
     let arrival = http.extensions().get::<Arrival>().cloned();
     arrival.ok_or_else(|| Failure::new(ErrorKind::Internal, "the request was not registered"))
-}
-
-/// The head is held back until the first frame, so that a failure before it gets its own status,
-/// but no longer than a heartbeat: clients give up on silent servers.
-async fn streamed(
-    mut subscription: Subscription,
-    id: StreamId,
-    heartbeat: Duration,
-    last_words: LastWords,
-    note: AccessNote,
-) -> Result<LiveAnswer, Failure> {
-    let first = match timeout(heartbeat, subscription.next()).await {
-        Err(_) | Ok(None) => None,
-        Ok(Some(Delivery::Frames(frames))) => Some(frames),
-        Ok(Some(Delivery::End(closing))) => {
-            note.ended(&closing);
-            if let Some(failure) = closing.failure {
-                return Err(failure);
-            }
-            Some(closing.frames.into())
-        }
-    };
-    Ok(LiveAnswer::new(id, heartbeat, first, subscription, last_words, note))
-}
-
-/// Waits for the end and gives the answer as one body. Asks at every heartbeat whether anybody
-/// still wants it.
-pub(super) async fn whole(
-    mut subscription: Subscription,
-    mut payload: Payload,
-    heartbeat: Duration,
-    note: &AccessNote,
-) -> Result<HttpResponse, Failure> {
-    loop {
-        let closing = match timeout(heartbeat, subscription.next()).await {
-            Ok(Some(Delivery::End(closing))) => closing,
-            Err(_) if was_reset(&mut payload) => {
-                return Err(Failure::new(ErrorKind::Cancelled, "the client left"));
-            }
-            Ok(Some(Delivery::Frames(_))) | Err(_) => continue,
-            Ok(None) => break,
-        };
-        note.ended(&closing);
-        if let Some(failure) = closing.failure {
-            return Err(failure);
-        }
-        return Ok(HttpResponse::Ok().content_type("application/json").body(whole_body(closing)));
-    }
-    Err(Failure::new(ErrorKind::Internal, "the stream ended without a word"))
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`routes`]: the route table.
 //! - [`chat`]: the handler of all chat endpoints, generic over the dialect.
+//! - [`answering`]: what they are answered with.
 //! - [`dialect`], [`native`], [`openai`], [`anthropic`]: how a dialect is read, written and
 //!   streamed.
 //! - `anthropic_count`: the tokens of a prompt, by its upstream's word.
@@ -24,6 +25,7 @@
 
 pub mod ahead;
 pub mod allowance;
+pub mod answering;
 pub mod anthropic;
 mod anthropic_count;
 pub mod attach;

@@ -28,7 +28,6 @@ impl Draining {
     }
 
     /// Resolves once it is on.
-    #[must_use]
     pub fn begun(&self) -> WaitForCancellationFuture<'_> {
         self.0.cancelled()
     }

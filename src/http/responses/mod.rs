@@ -14,7 +14,8 @@ use bytes::Bytes;
 use tidegate_protocol::responses::{Asked, Item, ResponseEncoder, decode_request, last_words};
 use tidegate_protocol::{Encoder, ErrorKind, Failure, Framing, Outcome, Request, StreamId, sse};
 
-use super::chat::{Answering, ChatLimits, Manner, receive};
+use super::answering::{Answering, Manner};
+use super::chat::{ChatLimits, receive};
 use super::dialect::AnswerContext;
 use super::error::ApiError;
 use super::event_stream::wire_events;

@@ -167,7 +167,11 @@ impl Writer<'_> {
                         continue;
                     }
                 },
-                Some(text) = feeds.next(), if !feeds.is_empty() => Message::Text(text),
+                text = feeds.next(), if !feeds.is_empty() => match text {
+                    Some(text) => Message::Text(text),
+                    // The last has ended.
+                    None => continue,
+                },
                 () = poll_fn(|cx| heartbeat.poll_due(cx)) => {
                     if self.unanswered.get() >= MAX_UNANSWERED {
                         return None;

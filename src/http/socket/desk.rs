@@ -16,8 +16,9 @@ use super::feed::{Feed, Feeds};
 use super::line::Line;
 use crate::access::Caller;
 use crate::admission::Admission;
+use crate::http::answering::{Followed, Manner};
 use crate::http::caller::known_by;
-use crate::http::chat::{Arrived, ChatLimits, Followed, Manner};
+use crate::http::chat::{Arrived, ChatLimits};
 use crate::http::dialect::Dialect;
 use crate::http::error::status_of;
 use crate::http::event_stream::LiveAnswer;
@@ -98,24 +99,11 @@ impl Desk {
     }
 
     async fn act(&mut self, command: Command) -> Result<Option<Reply>, Failure> {
-        let caller = match (&self.caller, command) {
-            (None, Command::Authenticate { key }) => return self.authenticate(&key).map(Some),
-            (None, _) => {
-                let message = "send {\"type\":\"authenticate\",\"key\":KEY} first, or the key in the \
-                               head of the handshake";
-                return Err(Failure::new(ErrorKind::Unauthorized, message));
-            }
-            (Some(_), Command::Authenticate { .. }) => {
-                return Err(fault("type", "the caller is known already"));
-            }
-            (Some(caller), command) => (caller.clone(), command),
-        };
-        let (caller, command) = caller;
         match command {
-            Command::Authenticate { .. } => Ok(None),
-            Command::Start(start) => self.start(caller, start).await.map(Some),
+            Command::Authenticate { key } => self.authenticate(&key).map(Some),
+            Command::Start(start) => self.start(self.known()?, start).await.map(Some),
             Command::Resume { name, stream, after, window } => {
-                self.resume(&caller, name, stream, after, window).map(Some)
+                self.resume(&self.known()?, name, stream, after, window).map(Some)
             }
             Command::Ack { name, number } => {
                 self.feeds.find(&name)?.acknowledge(number)?;
@@ -124,7 +112,7 @@ impl Desk {
             Command::Cancel { name } => {
                 let stream = self.feeds.find(&name)?.stream;
                 // Its end is told by its own last event.
-                self.directory.cancel(stream, caller).await;
+                self.directory.cancel(stream, self.known()?).await;
                 Ok(None)
             }
             Command::Leave { name } => {
@@ -134,7 +122,16 @@ impl Desk {
         }
     }
 
+    fn known(&self) -> Result<Caller, Failure> {
+        let message = "send {\"type\":\"authenticate\",\"key\":KEY} first, or the key in the head of \
+                       the handshake";
+        self.caller.clone().ok_or_else(|| Failure::new(ErrorKind::Unauthorized, message))
+    }
+
     fn authenticate(&mut self, key: &str) -> Result<Reply, Failure> {
+        if self.caller.is_some() {
+            return Err(fault("type", "the caller is known already"));
+        }
         self.caller = Some(known_by([key].into_iter(), self.admission.keys(), self.address)?);
         Ok(Reply::Message(socket::authenticated()))
     }

@@ -75,7 +75,9 @@ pub async fn connect(
     let comes_later = admission.keys().is_on() && !presents_key(http.headers());
     let caller =
         if comes_later { None } else { Some(identify(&http, admission.keys(), &limits.proxies)?) };
-    caller.iter().for_each(|caller| note.caller(caller));
+    if let Some(caller) = &caller {
+        note.caller(caller);
+    }
     if sockets.draining.is_on() {
         let message = "the gateway is shutting down and opens no sockets";
         return Err(Failure::new(ErrorKind::Draining, message).into());
