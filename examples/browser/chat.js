@@ -121,5 +121,6 @@ if (chat) {
   prompt.value = chat.prompt;
   answer.textContent = chat.text;
   state.textContent = chat.over || 'Going on.';
-  if (!chat.over) run();
 }
+if (chat && !chat.over) run();
+else send.disabled = false;

@@ -117,6 +117,10 @@ class Browser:
                 raise AssertionError(f"{condition} never came: {self.evaluate('document.body.outerHTML')}")
             time.sleep(0.05)
 
+    def resize(self, width: int) -> None:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self._command("Emulation.setDeviceMetricsOverride", **size)
+
     def screenshot(self, file: pathlib.Path) -> None:
         file.write_bytes(base64.b64decode(self._command("Page.captureScreenshot")["data"]))
 

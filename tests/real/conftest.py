@@ -42,11 +42,11 @@ def ollama(ollama_command: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def start_gateway(tmp_path: pathlib.Path) -> Iterator[Callable[..., Gateway]]:
-    """Starts gateways; takes a configuration file's text and environment variables."""
+    """Starts gateways; takes a configuration file's text, a port and environment variables."""
     started = []
 
-    def start(config: str = "", **environment: str) -> Gateway:
-        started.append(Gateway(tmp_path, config, **environment))
+    def start(config: str = "", port: int | None = None, **environment: str) -> Gateway:
+        started.append(Gateway(tmp_path, config, port, **environment))
         return started[-1]
 
     yield start

@@ -189,8 +189,14 @@ class Ollama(Process):
 class Gateway(Process):
     """A Tidegate, configured by its environment and, if given, by the text of a file."""
 
-    def __init__(self, folder: pathlib.Path, config: str = "", **environment: str):
-        port = free_port()
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        config: str = "",
+        port: int | None = None,
+        **environment: str,
+    ):
+        port = port or free_port()
         command = [TIDEGATE]
         if config:
             file = folder / f"tidegate-{port}.toml"
