@@ -11,7 +11,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::{Error, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use futures::stream::{Stream, StreamExt};
-use tidegate_protocol::{Failure, Outcome, Payload, StreamId};
+use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload, StreamId};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::note::AccessNote;
@@ -86,9 +86,10 @@ impl LiveAnswer {
         self.note.ended(&closing);
         match closing.failure {
             Some(failure) if closing.frames.is_empty() => {
+                // Who is sent away comes back to where he was: the next number is another event's.
+                let number = self.last_number + u64::from(failure.kind != ErrorKind::TooSlow);
                 let said = (self.last_words)(closing.outcome, &failure).into_iter();
-                let numbered = said.zip(self.last_number + 1..);
-                numbered.map(|(payload, number)| Frame { number, payload }).collect()
+                said.map(|payload| Frame { number, payload }).collect()
             }
             _ => closing.frames.into(),
         }

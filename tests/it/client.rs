@@ -159,6 +159,20 @@ impl Live {
         }
     }
 
+    /// Reads until the body holds so many whole events, or is over; gives the body so far, and
+    /// whether it is over.
+    pub async fn read_events(&mut self, count: usize) -> (String, bool) {
+        self.read_head().await;
+        loop {
+            self.take_chunks();
+            let body = String::from_utf8_lossy(&self.body);
+            if self.ended.is_some() || body.matches("\n\n").count() >= count {
+                return (body.into_owned(), self.ended.is_some());
+            }
+            assert!(self.read_more().await, "the connection broke");
+        }
+    }
+
     /// Reads to the end.
     pub async fn whole(mut self) -> Response {
         self.read_head().await;

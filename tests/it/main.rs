@@ -62,3 +62,4 @@ mod supervision;
 mod texts;
 mod tls;
 mod vectors;
+mod watchers;
