@@ -31,7 +31,10 @@ pub fn compact(frames: &mut VecDeque<Frame>) {
             }
         }
     }
-    frames.shrink_to_fit();
+    // Shrinking would keep the block as long as half of it is used: mimalloc's does.
+    let mut packed = VecDeque::with_capacity(frames.len());
+    packed.append(frames);
+    *frames = packed;
 }
 
 fn sizes(frames: &VecDeque<Frame>) -> (usize, usize) {
