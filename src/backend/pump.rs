@@ -27,7 +27,7 @@ use super::permits::{Permit, PermitPool};
 use super::retry::RetryBudget;
 use super::turn::Turn;
 use crate::config::{ProviderKind, Timeouts};
-use crate::provider::{Again, Answer, Call, Pool, Provider, Reading, Refused};
+use crate::provider::{Answer, Call, Pool, Provider, Reading, Refused};
 
 /// How long the end of a finished response is awaited, so that its connection can be used again.
 const POOLING_GRACE: Duration = Duration::from_millis(250);
@@ -209,9 +209,8 @@ impl Pump {
             sleep(retry.pause).await;
             refused.set(None);
             made += 1;
-            if again == Again::OnNewConnection {
-                pool = Pool::Avoid;
-            }
+            // A pooled one may be closed just when it is used, and there may be no attempt left.
+            pool = Pool::Avoid;
             self.tell(Progress::Retrying { reason: retry.reason, failure });
         }
     }

@@ -53,6 +53,27 @@ async fn a_refusal_that_may_pass_is_followed_by_one_more_try() {
 }
 
 /// The client is told, and the upstream was asked once.
+/// A pooled connection may be closed just when it is used: the one further attempt is not for that.
+#[actix_web::test]
+async fn a_further_try_goes_over_a_connection_of_its_own() {
+    let upstream = Upstream::start(|seen| match seen.earlier {
+        1 => refusal(503, "", "{}"),
+        2 => vec![Step::Close],
+        _ => openai_answer(&["a"]),
+    })
+    .await;
+    let toml = format!("{}\n[health]\ninterval_seconds = 3600", openai_model(&upstream, ""));
+    let gateway = TestGateway::start(&toml).await;
+    // Of two workers each has its own connections.
+    for _ in 0..8 {
+        let answer = gateway.client.post("/api/chat", &native("hi")).await;
+        assert_eq!((answer.status, answer.native_text()), (200, "a".to_owned()), "{}", answer.head);
+    }
+    assert!(upstream.chats().iter().any(|seen| seen.earlier == 1), "none was refused");
+    assert_eq!(retries(&gateway, "stale_connection").await, "0");
+    gateway.inner.shutdown().await;
+}
+
 async fn asked_once(first: Vec<Step>, status: u16, retry_after: Option<&str>) {
     let upstream = first_then_answers(first).await;
     let gateway = TestGateway::before(&upstream).await;
