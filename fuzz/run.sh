@@ -11,7 +11,8 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(sse ndjson openai_frames ollama_frames request_bodies)
+[ ${#targets[@]} -gt 0 ] || targets=(sse ndjson openai_frames ollama_frames request_bodies
+    anthropic_bodies responses_bodies)
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-../target}/fuzz

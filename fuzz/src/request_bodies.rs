@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tidegate_protocol::openai::error_body;
 use tidegate_protocol::{
-    Chat, ErrorKind, Failure, Original, Part, Request, Role, native, ollama, openai,
+    Chat, ErrorKind, Failure, Original, Part, Reasoning, Request, Role, native, ollama, openai,
 };
 
 const MODEL: &str = "up \"stream\"\n";
@@ -15,7 +15,7 @@ const TOLD: usize = 32 * 1024;
 pub fn check(body: &[u8]) {
     match openai::decode_request(body) {
         Ok(request) => of_openai(&request),
-        Err(failure) => refused(&failure),
+        Err(failure) => refused_here(&failure),
     }
     let limits = native::Limits {
         max_content_chars: 100,
@@ -26,7 +26,7 @@ pub fn check(body: &[u8]) {
     };
     match native::decode_request(body, &limits) {
         Ok(request) => of_native(&request, &limits),
-        Err(failure) => refused(&failure),
+        Err(failure) => refused_here(&failure),
     }
     // The same bytes as what an upstream answers: nothing of it may go astray.
     for status in [200, 400, 429, 500, 503] {
@@ -38,12 +38,26 @@ pub fn check(body: &[u8]) {
     let _ = ollama::decode_capabilities(body);
 }
 
-fn refused(failure: &Failure) {
+fn refused_here(failure: &Failure) {
+    refused(failure, |failure| error_body(failure, 400));
+    refused(failure, native::error_body);
+}
+
+/// A refusal tells what is wrong with the request, in JSON and no more than is needed.
+pub(super) fn refused(failure: &Failure, told: impl Fn(&Failure) -> Vec<u8>) {
     assert_eq!(failure.kind, ErrorKind::InvalidRequest);
-    for body in [error_body(failure, 400), native::error_body(failure)] {
-        assert!(body.len() < TOLD, "{} bytes to tell a fault", body.len());
-        assert!(serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.is_object()));
+    let body = told(failure);
+    assert!(body.len() < TOLD, "{} bytes to tell a fault", body.len());
+    assert!(serde_json::from_slice::<Value>(&body).is_ok_and(|body| body.is_object()));
+}
+
+/// A request of a dialect that no upstream speaks.
+pub(super) fn translated(request: &Request) {
+    assert!(request.original.is_none());
+    for stream in [false, true] {
+        built(request, stream);
     }
+    let_ollama_have(request);
 }
 
 fn of_openai(request: &Request) {
@@ -71,7 +85,7 @@ fn built(request: &Request, stream: bool) {
         Ok(body) => body,
         Err(failure) => {
             assert!(!request.losses.refused().is_empty(), "{failure}");
-            return refused(&failure);
+            return refused_here(&failure);
         }
     };
     let again = openai::decode_request(&body)
@@ -91,9 +105,13 @@ fn same(again: &Request, request: &Request, stream: bool) {
     assert_eq!(format!("{:?}", again.tools), format!("{:?}", request.tools));
     assert_eq!(format!("{:?}", again.response_format), format!("{:?}", request.response_format));
     assert_eq!(
-        (&again.tool_choice, &again.parallel_tool_calls, &again.reasoning, &again.user),
-        (&request.tool_choice, &request.parallel_tool_calls, &request.reasoning, &request.user)
+        (&again.tool_choice, &again.parallel_tool_calls, &again.user),
+        (&request.tool_choice, &request.parallel_tool_calls, &request.user)
     );
+    // OpenAI's dialect has no number of tokens to think with; the client is told so.
+    if !matches!(request.reasoning, Some(Reasoning::Budget(_))) {
+        assert_eq!(again.reasoning, request.reasoning);
+    }
 }
 
 fn chat(request: &Request) -> &Chat {
@@ -104,7 +122,7 @@ fn chat(request: &Request) -> &Chat {
 fn let_ollama_have(request: &Request) {
     let body = match ollama::encode_request(request, MODEL) {
         Ok(encoded) => encoded.body,
-        Err(failure) => return refused(&failure),
+        Err(failure) => return refused_here(&failure),
     };
     let chat = chat(request);
     let body: Value = serde_json::from_slice(&body).expect("JSON");

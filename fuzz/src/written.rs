@@ -6,9 +6,12 @@ use serde_json::value::RawValue;
 use tidegate_protocol::openai::{ChunkEncoder, EventDecoder, WholeDecoder, WholeEncoder};
 use tidegate_protocol::sse::encode_data;
 use tidegate_protocol::{
-    Batch, Encoder, End, Event, Failure, FinishReason, Outcome, Payload, Usage, native,
+    Batch, Encoder, End, Event, Failure, FinishReason, Outcome, Payload, StreamId, Usage,
+    anthropic, native, responses,
 };
 
+use super::anthropic_reader::{self, Block};
+use super::responses_reader;
 use super::seen::{Seen, run};
 use super::sse;
 
@@ -43,6 +46,8 @@ pub fn check(seen: &Seen) {
     as_chunks(seen, &end);
     as_whole(seen, &end);
     as_events(seen, &end);
+    as_messages(seen, &end);
+    as_response(seen, &end);
 }
 
 fn as_chunks(seen: &Seen, end: &End<'_>) {
@@ -117,6 +122,68 @@ fn as_events(seen: &Seen, end: &End<'_>) {
     } else {
         assert_eq!(body, "", "an answer that failed is not told");
     }
+}
+
+/// Anthropic's events, as a strict reader has them.
+fn as_messages(seen: &Seen, end: &End<'_>) {
+    let mut encoder = anthropic::StreamEncoder::new("1", MODEL.to_owned());
+    let (wire, failed) = told(&mut encoder, seen, end);
+    let read = anthropic_reader::read(&wire);
+    assert_eq!(read.error.is_some(), failed, "{wire}");
+    let text: String = read.blocks.iter().filter_map(text_of).collect();
+    if failed {
+        // What waits for a call that is never whole is not told.
+        assert!(seen.text().starts_with(&text), "{wire}");
+        return;
+    }
+    assert_eq!(text, seen.text(), "{wire}");
+    assert!(read.stop_reason.is_some());
+    for block in &read.blocks {
+        // What the length limit cut is told as it came.
+        if let Block::Call { input, .. } = block
+            && end.finish != Some(FinishReason::Length)
+        {
+            // A call without arguments has no deltas.
+            let object = serde_json::from_str::<Value>(input).is_ok_and(|input| input.is_object());
+            assert!(input.is_empty() || object, "{input}");
+        }
+    }
+}
+
+fn text_of(block: &Block) -> Option<&str> {
+    match block {
+        Block::Text(text) => Some(text),
+        Block::Thinking(_) | Block::Call { .. } => None,
+    }
+}
+
+/// The events of Responses, as a strict reader has them.
+fn as_response(seen: &Seen, end: &End<'_>) {
+    let id = StreamId::new(1, 2);
+    let asked = responses::decode_request(br#"{"input":"hi"}"#, id, |why| Err(why.to_owned()));
+    let echo = asked.expect("a request").echo;
+    let mut encoder = responses::ResponseEncoder::new(id, MODEL.to_owned(), 1, echo, true);
+    let (wire, failed) = told(&mut encoder, seen, end);
+    let read = responses_reader::read(&wire);
+    assert_eq!(read.terminal == "response.failed", failed, "{wire}");
+    if !failed {
+        assert_eq!(read.joined("message"), seen.text(), "{wire}");
+    }
+}
+
+/// What is told of an answer, as the gateway has it told: an encoder that objects to it has it fail.
+fn told(encoder: &mut impl Encoder, seen: &Seen, end: &End<'_>) -> (String, bool) {
+    let mut out = Vec::new();
+    let events = seen.events.clone();
+    encoder.encode(Batch { events, chunks: seen.chunks, ..Batch::default() }, &mut out);
+    let objection = match end.failure {
+        None => encoder.objection(end.finish.as_ref()),
+        Some(_) => None,
+    };
+    let failure = end.failure.or(objection.as_ref());
+    let outcome = failure.map_or(end.outcome, |failure| failure.kind.outcome());
+    encoder.end(&End { failure, outcome, finish: end.finish.clone(), ..*end }, &mut out);
+    (wire(&out), failure.is_some())
 }
 
 fn pieces_of(seen: &Seen) -> usize {

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::properties::{ndjson, ollama_frames, openai_frames, request_bodies, sse};
+use crate::properties::{
+    anthropic_bodies, ndjson, ollama_frames, openai_frames, request_bodies, responses_bodies, sse,
+};
 
 /// Runs a target on its corpus, which must not be lost.
 fn replay(target: &str, check: fn(&[u8])) {
@@ -40,4 +42,14 @@ fn ollama_streams() {
 #[test]
 fn bodies() {
     replay("request_bodies", request_bodies::check);
+}
+
+#[test]
+fn anthropic_requests() {
+    replay("anthropic_bodies", anthropic_bodies::check);
+}
+
+#[test]
+fn requests_for_responses() {
+    replay("responses_bodies", responses_bodies::check);
 }

@@ -2,7 +2,7 @@
 
 mod grammar;
 mod order;
-mod reader;
+
 mod refusals;
 mod requests;
 mod streams;
@@ -10,6 +10,7 @@ mod whole;
 
 use std::path::{Path, PathBuf};
 
+use crate::properties::anthropic_reader as reader;
 use tidegate_protocol::{Event, ToolCallDelta};
 
 /// Where the golden files of this dialect are.

@@ -3,13 +3,14 @@
 mod conversation;
 mod ends;
 mod grammar;
-mod reader;
+
 mod refusals;
 mod requests;
 mod streams;
 
 use std::path::{Path, PathBuf};
 
+use crate::properties::responses_reader as reader;
 use serde_json::{Value, json};
 use tidegate_protocol::responses::{Asked, Item, ResponseEncoder, decode_request};
 use tidegate_protocol::{Event, Failure, StreamId, ToolCallDelta};
