@@ -197,6 +197,8 @@ async fn an_ollamas_lines_go_on_in_its_name() {
     let done: Vec<_> = lines.iter().map(|line| line["done"].as_bool().unwrap()).collect();
     assert_eq!(done, [false, false, false, false, true]);
     assert_eq!(lines[4]["eval_count"], Value::Null, "nobody counted the first part");
+    let marks: Vec<_> = lines.iter().map(|line| line.get("continued_by")).collect();
+    assert_eq!(marks, [None, None, Some(&json!("spare")), None, None]);
     let asked = spare.chats();
     let paths: Vec<_> = asked.iter().map(|chat| chat.path.as_str()).collect();
     assert_eq!(paths, ["/api/show", "/api/chat"]);

@@ -40,11 +40,12 @@ impl Encoder for RelayEncoder {
     }
 
     /// The lines before name the upstream's model, and so do those to come.
-    fn continued(&mut self, join: &Join<'_>, _out: &mut Vec<Payload>) {
+    fn continued(&mut self, join: &Join<'_>, out: &mut Vec<Payload>) {
         if self.relayed && !self.joined {
             self.joined = true;
             self.fallback.sign(join.signature);
         }
+        self.fallback.continued(join, out);
     }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {

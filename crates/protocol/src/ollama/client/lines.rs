@@ -33,6 +33,8 @@ pub(super) struct Piece<'a> {
     pub content: &'a str,
     pub thinking: Option<&'a str>,
     pub tool_calls: Vec<WireCall<'a>>,
+    /// The model that says what comes from here on, where another has begun the answer.
+    pub continued_by: Option<&'a str>,
 }
 
 impl LineWriter {
@@ -84,8 +86,8 @@ impl LineWriter {
     }
 
     fn append<'a>(&self, piece: &'a Piece<'_>, line: Line<'a>, out: &mut Vec<u8>) {
-        let Piece { content, thinking, tool_calls } = piece;
-        let thinking = *thinking;
+        let Piece { content, thinking, tool_calls, continued_by } = piece;
+        let (thinking, line) = (*thinking, Line { continued_by: *continued_by, ..line });
         let line = match self.endpoint {
             Endpoint::Chat => {
                 let message = Message { role: "assistant", content, thinking, tool_calls };
@@ -106,6 +108,7 @@ impl LineWriter {
             message: None,
             response: None,
             thinking: None,
+            continued_by: None,
             done: end.is_some(),
             done_reason: end.map(reason),
             report: end.map(Report::of).unwrap_or_default(),
@@ -131,6 +134,9 @@ struct Line<'a> {
     response: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<&'a str>,
+    /// Not of Ollama's own: the model that goes on from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continued_by: Option<&'a str>,
     done: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     done_reason: Option<&'a str>,

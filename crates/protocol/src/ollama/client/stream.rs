@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error_line;
 use super::lines::{Endpoint, LineWriter, Piece, WireCall};
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::collect::Collected;
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, FinishReason};
@@ -18,12 +18,14 @@ use crate::spoken::Signature;
 pub struct LineEncoder {
     lines: LineWriter,
     calls: Collected,
+    /// The model that goes on from here, until a line has told it.
+    continued_by: Option<String>,
 }
 
 impl LineEncoder {
     #[must_use]
     pub fn new(lines: LineWriter) -> Self {
-        Self { lines, calls: Collected::default() }
+        Self { lines, calls: Collected::default(), continued_by: None }
     }
 
     /// Goes on with an answer that began in lines of another's, in their name.
@@ -53,11 +55,17 @@ impl Encoder for LineEncoder {
                 _ => continue,
             };
             let now = now.get_or_insert_with(|| self.lines.now());
+            let continued_by = self.continued_by.take();
+            let piece = Piece { continued_by: continued_by.as_deref(), ..piece };
             self.lines.write(&piece, now, None, &mut written);
         }
         if !written.is_empty() {
             out.push(Payload::Wire(Bytes::from(written)));
         }
+    }
+
+    fn continued(&mut self, join: &Join<'_>, _out: &mut Vec<Payload>) {
+        self.continued_by = Some(join.model.to_owned());
     }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
@@ -67,12 +75,14 @@ impl Encoder for LineEncoder {
         }
         let mut written = Vec::new();
         let now = self.lines.now();
+        let mut continued_by = self.continued_by.as_deref();
         let tool_calls = whole_calls(&self.calls);
         if !tool_calls.is_empty() {
-            let piece = Piece { tool_calls, ..Piece::default() };
+            let piece = Piece { tool_calls, continued_by: continued_by.take(), ..Piece::default() };
             self.lines.write(&piece, &now, None, &mut written);
         }
-        self.lines.write(&Piece::default(), &now, Some(end), &mut written);
+        let piece = Piece { continued_by, ..Piece::default() };
+        self.lines.write(&piece, &now, Some(end), &mut written);
         out.push(Payload::Wire(Bytes::from(written)));
     }
 

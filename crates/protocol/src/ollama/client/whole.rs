@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::lines::{LineWriter, Piece};
 use super::stream::{objection, whole_calls};
-use crate::codec::{Batch, Encoder, End, Payload};
+use crate::codec::{Batch, Encoder, End, Join, Payload};
 use crate::collect::Collected;
 use crate::error::Failure;
 use crate::event::FinishReason;
@@ -18,12 +18,14 @@ pub struct WholeEncoder {
     lines: LineWriter,
     body: Vec<Bytes>,
     collected: Collected,
+    /// The last model that went on with it.
+    continued_by: Option<String>,
 }
 
 impl WholeEncoder {
     #[must_use]
     pub fn new(lines: LineWriter) -> Self {
-        Self { lines, body: Vec::new(), collected: Collected::default() }
+        Self { lines, body: Vec::new(), collected: Collected::default(), continued_by: None }
     }
 }
 
@@ -33,6 +35,10 @@ impl Encoder for WholeEncoder {
         for event in batch.events {
             self.collected.add(event);
         }
+    }
+
+    fn continued(&mut self, join: &Join<'_>, _out: &mut Vec<Payload>) {
+        self.continued_by = Some(join.model.to_owned());
     }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
@@ -48,6 +54,7 @@ impl Encoder for WholeEncoder {
             content,
             thinking: Some(reasoning.as_str()).filter(|text| !text.is_empty()),
             tool_calls: whole_calls(&self.collected),
+            continued_by: self.continued_by.as_deref(),
         };
         let mut body = Vec::new();
         self.lines.write(&piece, &self.lines.now(), Some(end), &mut body);
