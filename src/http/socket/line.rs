@@ -8,8 +8,8 @@ use crate::telemetry::Metrics;
 /// Written when it is dropped.
 pub struct Line {
     arrival: Arrival,
-    /// None for a stream that was there already.
     metrics: Metrics,
+    /// What began it, as its message spells it.
     command: &'static str,
     refused: Option<ErrorKind>,
 }
