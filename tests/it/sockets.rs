@@ -237,12 +237,19 @@ async fn streams_belong_to_the_key_of_their_socket() {
         Some(401)
     );
     let start = json!({"type": "start", "ref": "a", "request": native("hi")});
+    let series = "ai_gateway_rejected_requests_total{reason=\"unauthorized\"}";
+    gateway.wait_for_metric(series, "1").await;
     for first in [json!({"type": "authenticate", "key": "wrong"}), start] {
         let mut socket = Socket::open(gateway.address()).await;
         socket.send(first).await;
         assert_eq!(socket.told().await["error"], "UNAUTHORIZED");
         assert_eq!(socket.hear().await, Heard::Closed(1008));
     }
+    gateway.wait_for_metric(series, "3").await;
+    // More than a key is not taken from a stranger.
+    let mut socket = Socket::open(gateway.address()).await;
+    socket.send(json!({"type": "authenticate", "key": "x".repeat(5000)})).await;
+    assert_eq!(socket.hear().await, Heard::Closed(1008));
     gateway.wait_for_metric("ai_gateway_websockets", "2").await;
     assert_eq!(upstream.chats().len(), 2);
     gateway.inner.shutdown().await;

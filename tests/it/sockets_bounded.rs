@@ -14,7 +14,7 @@ async fn what_is_no_message_is_refused_and_the_socket_stays() {
     let gate = Gate::new();
     let upstream = Upstream::gated(&gate).await;
     let model = openai_model(&upstream, "max_concurrency = 50");
-    let toml = format!("{model}[websocket]\nmax_streams_per_socket = 2\n[auth]\n");
+    let toml = format!("{model}[websocket]\nmax_streams_per_socket = 2\n");
     let gateway = TestGateway::start(&toml).await;
     let mut socket = Socket::open(gateway.address()).await;
     socket.start("running", "hi", json!({})).await;
@@ -42,6 +42,10 @@ async fn what_is_no_message_is_refused_and_the_socket_stays() {
     let unknown = json!({"model": "none", "messages": native("hi")["messages"]});
     socket.send(start(unknown, json!({}))).await;
     assert_eq!(socket.told().await["error"], "MODEL_NOT_FOUND");
+
+    // All of them are counted, whether or not they would have begun a stream.
+    let series = "ai_gateway_rejected_requests_total{reason=\"invalid\"}";
+    gateway.wait_for_metric(series, "10").await;
 
     socket.start("second", "hi", json!({})).await;
     socket.some("second", 1).await;

@@ -92,7 +92,7 @@ impl Reader<'_> {
             let Ok(first) = timeout(auth_timeout, messages.recv()).await else {
                 return self.close(CloseCode::Policy, "no key came in time").await;
             };
-            if let Message::Text(text) = first?.ok()? {
+            if let Ok(Message::Text(text)) = first? {
                 self.pass_on(desk.answer(&text).await).await;
             }
             if !desk.knows_its_caller() {

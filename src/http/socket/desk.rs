@@ -90,10 +90,7 @@ impl Desk {
     }
 
     fn refused(&self, to: Option<&'static str>, name: Option<&str>, failure: &Failure) -> Reply {
-        // What would have begun a stream has a line that counts it.
-        if !matches!(to, Some("start" | "resume")) {
-            self.sockets.metrics.count_rejected(failure.kind);
-        }
+        self.sockets.metrics.count_rejected(failure.kind);
         let status = status_of(failure.kind).as_u16();
         Reply::Message(socket::refused(to, name, status, failure))
     }

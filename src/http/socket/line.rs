@@ -36,10 +36,11 @@ impl Drop for Line {
     fn drop(&mut self) {
         let Self { arrival, metrics, command, refused } = self;
         arrival.note.read(|noted| {
-            let failure = refused.or(noted.failure);
-            if let Some(kind) = failure {
+            // A refusal is counted where its client is told.
+            if let Some(kind) = noted.failure {
                 metrics.count_rejected(kind);
             }
+            let failure = refused.or(noted.failure);
             tracing::info!(
                 id = %arrival.id,
                 command,
