@@ -29,7 +29,7 @@ pub async fn models(config: &Config) -> Vec<Model> {
 async fn find_ollama_model(base_url: &str, limit: Duration) -> Option<String> {
     let candidate = Model::ollama("discovery", base_url);
     let client = HttpClient::new(std::slice::from_ref(&candidate));
-    let probe = OllamaProbe::new(&client, &candidate);
+    let probe = OllamaProbe::new(&client, candidate.targets.first()?);
     match timeout(limit, probe.first_chat_model()).await {
         Ok(Ok(found)) => found,
         Ok(Err(failure)) => {

@@ -9,12 +9,12 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::parts::Parts;
+use super::parts::{ModelPart, Parts, TargetPart};
 use super::server::{Entrance, Surface};
 use super::{discovery, server};
 use crate::backend::Reachability;
 use crate::backend::health::Prober;
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::provider;
 use crate::provider::client::HttpClient;
 use crate::registry::{Directory, Drain};
@@ -106,17 +106,8 @@ impl Gateway {
             self.parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
         let client = HttpClient::new(&all);
         let health = &self.parts.config.health;
-        let probers: Vec<_> = self
-            .parts
-            .models
-            .iter()
-            .map(|part| Prober {
-                model: part.model.name.clone(),
-                provider: provider::for_model(&part.model, &client),
-                health: Arc::clone(&part.health),
-                timeout: health.timeout,
-            })
-            .collect();
+        let probers: Vec<_> =
+            self.parts.models.iter().flat_map(|part| probers(part, &client, health.timeout)).collect();
         futures::future::join_all(probers.iter().map(Prober::probe)).await;
         let every = health.interval;
         self.tasks.extend(probers.into_iter().map(|prober| actix_rt::spawn(prober.run(every))));
@@ -129,14 +120,15 @@ impl Gateway {
         let active = self.parts.listed.catalog.active().map(|model| model.name.as_str());
         for part in &self.parts.models {
             let model = &part.model;
-            let health = part.health.get();
-            let (name, provider) = (&model.name, model.provider.as_str());
-            let active = active == Some(name.as_str());
-            let base_url = &model.base_url;
-            if let Reachability::Unreachable(why) = &health {
-                tracing::warn!(name, provider, active, base_url, why, "model is NOT reachable");
-            } else {
-                tracing::info!(name, provider, active, base_url, "model is reachable");
+            let (name, active) = (&model.name, active == Some(model.name.as_str()));
+            for (target, part) in model.targets.iter().zip(&part.targets) {
+                let (provider, base_url) = (target.provider.as_str(), &target.base_url);
+                let target = &target.name;
+                if let Reachability::Unreachable(why) = &part.health.get() {
+                    tracing::warn!(name, target, provider, active, base_url, why, "model is NOT reachable");
+                } else {
+                    tracing::info!(name, target, provider, active, base_url, "model is reachable");
+                }
             }
         }
         match auth.keys.len() {
@@ -191,7 +183,7 @@ impl Gateway {
         let left = cap.active();
         if left > 0 {
             tracing::warn!(streams = left, "the grace is over; ending the streams that still run");
-            self.parts.models.iter().for_each(|part| part.permits.close());
+            self.parts.models.iter().for_each(|part| part.shared.permits.close());
             directory.drain(Drain::EndAll).await;
             self.wait_for_streams(LAST_WORDS).await;
         }
@@ -208,6 +200,21 @@ impl Gateway {
             sleep(DRAIN_POLL).await;
         }
     }
+}
+
+/// Those that ask the targets of a model whether they are there.
+fn probers(part: &ModelPart, client: &HttpClient, timeout: Duration) -> Vec<Prober> {
+    let targets = part.model.targets.iter().zip(&part.targets).enumerate();
+    let prober = |(place, (target, part_of_it)): (usize, (&Target, &TargetPart))| Prober {
+        model: part.model.name.clone(),
+        target: target.name.clone(),
+        place,
+        provider: provider::for_target(target, client),
+        health: Arc::clone(&part_of_it.health),
+        shared: part.shared.clone(),
+        timeout,
+    };
+    targets.map(prober).collect()
 }
 
 /// What is old goes on time, though nobody asks for anything.

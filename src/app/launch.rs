@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 use actix::Actor;
 use actix_web::web::Data;
 
-use super::parts::{ModelPart, Parts};
-use crate::backend::{Backend, Hedge, Lane, Others};
-use crate::config::Continuation;
+use super::parts::{ModelPart, Parts, TargetPart};
+use crate::backend::{Backend, Hedge, Lane, Others, Upstream};
+use crate::config::{Cause, Continuation, Target};
 use crate::http::worker::{ModelHandle, Worker};
 use crate::provider;
 use crate::provider::client::HttpClient;
@@ -43,14 +43,16 @@ fn worker(parts: &Parts) -> Worker {
     let index = parts.directory.join(registry.clone());
     let all: Vec<_> = parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
     let client = HttpClient::new(&all);
-    let lanes: Vec<_> = parts.models.iter().map(|part| lane(part, &client)).collect();
+    let lanes: Vec<_> = parts.models.iter().map(|part| Rc::new(lane(part, &client))).collect();
     let models = parts.models.iter().zip(&lanes).map(|(part, lane)| {
         let retries = Arc::clone(&part.retries);
-        let backend = Backend::new(lane.clone(), retries, others(part, &lanes)).start();
+        let backend = Backend::new(Rc::clone(lane), retries, others(part, &lanes)).start();
+        let only = lane.upstreams.first().filter(|_| !lane.has_choice());
         ModelHandle {
             counter: backend.clone().recipient(),
             backend: Arc::new(backend.recipient()),
-            provider: Rc::clone(&lane.provider),
+            lane: Rc::clone(lane),
+            only_target: only.map(|upstream| Arc::clone(&upstream.name)),
             metrics: Arc::new(part.metrics.clone()),
         }
     });
@@ -70,21 +72,34 @@ fn worker(parts: &Parts) -> Worker {
 /// How a model is reached on this worker.
 fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
     let model = &part.model;
+    let upstream = |(target, part): (&Target, &TargetPart)| Upstream {
+        name: target.name.as_str().into(),
+        kind: target.provider,
+        provider: provider::for_target(target, client),
+        metrics: part.metrics.clone(),
+    };
     Lane {
         name: model.name.as_str().into(),
-        kind: model.provider,
-        provider: provider::for_model(model, client),
-        permits: Arc::clone(&part.permits),
+        upstreams: model.targets.iter().zip(&part.targets).map(upstream).collect(),
+        kinds: Arc::clone(&part.kinds),
+        shared: part.shared.clone(),
         timeouts: model.timeouts.clone(),
+        continues: model.targets.iter().any(|target| target.continues),
     }
 }
 
-/// The models that may take over from one; the configuration has been checked for them.
-fn others(part: &ModelPart, lanes: &[Lane]) -> Others {
+/// The models that may give a leg of another's answers; the configuration has been checked for them.
+fn others(part: &ModelPart, lanes: &[Rc<Lane>]) -> Others {
     let named = |name: &String| lanes.iter().find(|lane| *lane.name == **name).cloned();
-    let Continuation { on, most, max_bytes, .. } = &part.model.continuation;
+    let Continuation { on, most, max_bytes } = &part.model.continuation;
+    let fallback = &part.model.routing.fallback;
+    let chain = |cause| {
+        let lanes: Vec<_> = fallback.on(cause).iter().filter_map(named).collect();
+        (!lanes.is_empty()).then_some((cause, lanes))
+    };
     let hedged = part.model.hedging.on.as_ref().and_then(named);
     Others {
+        fallback: Cause::ALL.into_iter().filter_map(chain).collect(),
         continue_on: on.iter().take(*most).filter_map(named).collect(),
         max_bytes: *max_bytes,
         hedge: hedged.map(|lane| Hedge { lane, policy: Arc::clone(&part.hedging) }),

@@ -1,34 +1,45 @@
 //! What one gateway is made of, built from its configuration and shared by all workers.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::access::{KeyRing, RateLimit};
 use crate::admission::Admission;
 use crate::backend::permits::PoolGauges;
-use crate::backend::{Health, HedgePolicy, HedgeResult, PermitPool, RetryBudget, RetryReason};
-use crate::config::{Config, Model, Priority, Weights};
+use crate::backend::{
+    Health, HedgePolicy, HedgeResult, PermitPool, RetryBudget, RetryReason, Shared,
+};
+use crate::config::{Config, Model, Priority, ProviderKind, Target};
 use crate::http::body::BodyLimits;
 use crate::http::caller::TrustedProxies;
 use crate::http::chat::ChatLimits;
+use crate::http::fleets::FleetView;
 use crate::http::models::Models;
 use crate::http::resume::Fingerprints;
 use crate::http::socket::Sockets;
 use crate::http::status::Draining;
 use crate::registry::Directory;
-use crate::routing::Catalog;
+use crate::routing::{Catalog, Fleet};
 use crate::store::Store;
 use crate::stream::{Cap, Journals};
-use crate::telemetry::{Metrics, ModelMetrics};
+use crate::telemetry::{Metrics, ModelMetrics, TargetMetrics};
 
 /// One model with all that its backends share.
 pub struct ModelPart {
     pub model: Arc<Model>,
-    pub permits: Arc<PermitPool>,
+    pub kinds: Arc<[ProviderKind]>,
+    pub shared: Shared,
     pub retries: Arc<RetryBudget>,
     pub hedging: Arc<HedgePolicy>,
-    pub health: Arc<Health>,
+    /// In the order of the targets.
+    pub targets: Vec<TargetPart>,
     pub metrics: ModelMetrics,
+}
+
+/// One target of a model with all that its workers share.
+pub struct TargetPart {
+    pub health: Arc<Health>,
+    pub metrics: TargetMetrics,
 }
 
 /// The shared parts of one gateway.
@@ -58,7 +69,7 @@ impl Parts {
         let parts: Vec<_> = catalog
             .models()
             .iter()
-            .map(|model| model_part(model, config.queue, &metrics))
+            .map(|model| model_part(model, &config, &metrics))
             .collect();
         let cap = Cap::new(config.server.max_streams);
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
@@ -68,7 +79,7 @@ impl Parts {
         let started = SystemTime::now().duration_since(UNIX_EPOCH);
         let listed = Models {
             catalog: Arc::clone(&catalog),
-            health: parts.iter().map(|part| Arc::clone(&part.health)).collect(),
+            fleets: parts.iter().map(fleet_view).collect(),
             started: started.map_or(0, |since| since.as_secs()),
         };
         Ok(Self {
@@ -88,25 +99,45 @@ impl Parts {
     }
 }
 
-fn model_part(model: &Arc<Model>, weights: Weights, metrics: &Metrics) -> ModelPart {
+fn model_part(model: &Arc<Model>, config: &Config, metrics: &Metrics) -> ModelPart {
     let metrics = metrics.model(&model.name);
     metrics.declare_retries(RetryReason::ALL.map(RetryReason::as_str));
     metrics.declare_continuations();
     metrics.declare_hedges(HedgeResult::ALL.map(HedgeResult::as_str));
-    metrics.permits.set(i64::try_from(model.max_concurrency).unwrap_or(i64::MAX));
+    metrics.declare_causes();
     let gauges = PoolGauges {
+        all: metrics.permits.clone(),
         in_use: metrics.permits_in_use.clone(),
         queued: metrics.queued.clone(),
         by_class: Priority::ALL.map(|class| metrics.queued_of(class)),
         preemptions: metrics.preemptions.clone(),
     };
+    let rules = config.health.ejection.clone();
+    let fleet =
+        Fleet::new(&model.targets, &model.routing, rules, rand::random(), Instant::now());
+    let permits =
+        PermitPool::new(model.max_concurrency(), &model.queue, config.queue, gauges);
+    let target = |target: &Target| TargetPart {
+        health: Health::new(),
+        metrics: metrics.target(&target.name),
+    };
     ModelPart {
         model: Arc::clone(model),
-        permits: PermitPool::new(model.max_concurrency, &model.queue, weights, gauges),
+        kinds: model.kinds().into(),
+        shared: Shared { fleet, permits, freed: Arc::default() },
         retries: Arc::new(RetryBudget::new(model.retries.clone())),
         hedging: Arc::new(HedgePolicy::new(&model.hedging)),
-        health: Health::new(metrics.upstream_up.clone()),
+        targets: model.targets.iter().map(target).collect(),
         metrics,
+    }
+}
+
+fn fleet_view(part: &ModelPart) -> FleetView {
+    FleetView {
+        fleet: Arc::clone(&part.shared.fleet),
+        health: part.targets.iter().map(|target| Arc::clone(&target.health)).collect(),
+        metrics: part.targets.iter().map(|target| target.metrics.clone()).collect(),
+        up: part.metrics.upstream_up.clone(),
     }
 }
 

@@ -173,6 +173,7 @@ pub fn metrics_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<S
         let parts = &shared;
         App::new()
             .app_data(Data::from(Arc::clone(&parts.journals)))
+            .app_data(Data::from(Arc::clone(&parts.listed)))
             .app_data(Data::new(parts.directory.clone()))
             .app_data(Data::new(parts.metrics.clone()))
             .configure(|app| routes::configure_metrics(app, &parts.config.metrics.path))

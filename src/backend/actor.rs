@@ -5,31 +5,25 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
 
-use super::legs::{Lane, Others};
+use super::lane::Lane;
+use super::legs::Others;
 use super::message::Generate;
-use super::permits::PermitPool;
 use super::pump::Pump;
 use super::retry::RetryBudget;
-use crate::config::{ProviderKind, Timeouts};
-use crate::provider::Provider;
 
 /// Guards one model on one worker. Each answer it drives is a task of its own, so that a fault
 /// in one takes only its own stream down.
 pub struct Backend {
-    pub(super) provider: Rc<dyn Provider>,
-    /// Shared with the backends of the same model on all other workers, as are the retries.
-    permits: Arc<PermitPool>,
+    pub(super) lane: Rc<Lane>,
+    /// Shared with the backends of the same model on all other workers.
     retries: Arc<RetryBudget>,
-    pub(super) timeouts: Timeouts,
-    kind: ProviderKind,
     others: Rc<Others>,
 }
 
 impl Backend {
     #[must_use]
-    pub fn new(lane: Lane, retries: Arc<RetryBudget>, others: Others) -> Self {
-        let Lane { provider, permits, timeouts, kind, .. } = lane;
-        Self { provider, permits, retries, timeouts, kind, others: Rc::new(others) }
+    pub fn new(lane: Rc<Lane>, retries: Arc<RetryBudget>, others: Others) -> Self {
+        Self { lane, retries, others: Rc::new(others) }
     }
 }
 
@@ -41,15 +35,8 @@ impl Handler<Generate> for Backend {
     type Result = ();
 
     fn handle(&mut self, job: Generate, _: &mut Context<Self>) {
-        let pump = Pump {
-            job,
-            provider: Rc::clone(&self.provider),
-            permits: Arc::clone(&self.permits),
-            retries: Arc::clone(&self.retries),
-            timeouts: self.timeouts.clone(),
-            kind: self.kind,
-            others: Rc::clone(&self.others),
-        };
+        let (lane, others) = (Rc::clone(&self.lane), Rc::clone(&self.others));
+        let pump = Pump { job, lane, retries: Arc::clone(&self.retries), others };
         actix_rt::spawn(pump.run());
     }
 }

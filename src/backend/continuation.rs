@@ -5,6 +5,7 @@
 //! connection of its own, so that no request goes out twice. None of it happens where the answer is
 //! more than text, or may be: then the failure is told as it is.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +14,25 @@ use tidegate_protocol::spoken::Spoken;
 use tidegate_protocol::{Batch, ErrorKind, Event, Failure, Request};
 use tokio::time::{Instant, sleep_until};
 
-use super::legs::{Lane, Leg};
+use super::asking::{Asked, Reads};
+use super::lane::Lane;
+use super::legs::Leg;
 use super::limits::Limits;
 use super::message::{Progress, Takeover};
 use super::pump::Pump;
-use crate::provider::{Answer, Call, Pool, Reading};
+use crate::config::Cause;
+use crate::provider::Answer;
+use crate::routing::Need;
 
 /// An answer that is not the model's own any more.
 pub struct Handover {
     /// The leg of another model that was faster, or what broke the model's own.
     pub next: Result<Leg, Failure>,
+    /// Nothing was passed on yet, and this is why another model may be asked instead.
+    pub instead: Option<Cause>,
     pub spoken: Option<Box<Spoken>>,
+    /// The target of the model that broke off.
+    pub dead: Option<usize>,
     /// When the whole answer has to be there.
     pub end: Instant,
 }
@@ -35,13 +44,31 @@ pub struct Joining<'a> {
     broken: Failure,
 }
 
+/// What is asked of who goes on.
+struct Rest {
+    request: Arc<Request>,
+    need: Need,
+}
+
 impl Pump {
     /// How much of the answer is to be kept; none where nobody could go on with it.
     pub(super) fn kept_bytes(&self) -> Option<usize> {
-        let may = !self.others.continue_on.is_empty()
-            && self.provider.streams(&self.job.request)
+        let may = self.who_goes_on().next().is_some()
+            && self.streams()
             && continuation::is_possible(&self.job.request);
         may.then_some(self.others.max_bytes)
+    }
+
+    /// Who goes on with an answer: the model's own other targets, then other models.
+    fn who_goes_on(&self) -> impl Iterator<Item = &Rc<Lane>> {
+        let own = Some(&self.lane).filter(|lane| lane.has_choice() && lane.continues);
+        own.into_iter().chain(&self.others.continue_on)
+    }
+
+    /// Whether the answer comes piece by piece, whoever gives it.
+    pub(super) fn streams(&self) -> bool {
+        let mut upstreams = self.lane.upstreams.iter();
+        upstreams.all(|upstream| upstream.provider.streams(&self.job.request))
     }
 
     /// Brings an answer to its end that is not, or not only, the model's own. Where nobody does,
@@ -49,11 +76,17 @@ impl Pump {
     /// for turns.
     pub(super) async fn take_over(
         &self,
-        Handover { next, mut spoken, end }: Handover,
+        Handover { next, instead, mut spoken, dead, end }: Handover,
         mut queue: Duration,
     ) -> Result<(Answer, Batch), Failure> {
         let mut timer = std::pin::pin!(sleep_until(end));
-        let mut limits = Limits::until(timer.as_mut(), self.timeouts.total, end);
+        let mut limits = Limits::until(timer.as_mut(), self.lane.timeouts.total, end);
+        let next = match (next, instead) {
+            (Err(failure), Some(cause)) => {
+                self.ask_instead(cause, failure, &mut queue, &mut limits).await
+            }
+            (next, _) => next,
+        };
         let mut broken = match next {
             Err(failure) => failure,
             Ok(mut leg) => {
@@ -63,13 +96,14 @@ impl Pump {
                 }
             }
         };
-        for lane in &self.others.continue_on {
+        for lane in self.who_goes_on() {
             let rest = spoken.as_deref().and_then(|spoken| self.rest_of(spoken, lane));
-            let Some(request) = rest.filter(|_| is_death(&broken) && !limits.are_over()) else {
+            let Some(rest) = rest.filter(|_| is_death(&broken) && !limits.are_over()) else {
                 break;
             };
             let waits = Instant::now();
-            let asked = self.ask_to_go_on(lane, request, queue, &mut limits).await;
+            let dead = dead.filter(|_| Rc::ptr_eq(lane, &self.lane));
+            let asked = self.ask_to_go_on(lane, rest, dead, queue, &mut limits).await;
             queue = queue.saturating_sub(waits.elapsed());
             let mut leg = match asked {
                 Ok(leg) => leg,
@@ -91,28 +125,28 @@ impl Pump {
     /// On a connection of its own: a request goes out once, or not at all.
     async fn ask_to_go_on(
         &self,
-        lane: &Lane,
-        request: Arc<Request>,
+        lane: &Rc<Lane>,
+        Rest { request, need }: Rest,
+        dead: Option<usize>,
         queue: Duration,
         limits: &mut Limits<'_>,
     ) -> Result<Leg, Failure> {
         let permit = limits.whole(lane.permit(&self.job.claimant, queue)).await?;
-        let permit = permit.ok_or_else(|| {
-            Failure::new(ErrorKind::QueueTimeout, "no turn of the other model in time")
-        })?;
-        limits.wait_for("no response within", lane.timeouts.first_token);
-        let (id, pool, reading) = (self.job.id, Pool::Avoid, Reading::Continued);
-        let opened = limits.phase(lane.provider.open(Call { request, id, pool, reading })).await;
-        let answer = opened.ok_or_else(|| limits.late())?.map_err(|refused| refused.failure)?;
-        Ok(Leg::new(answer, lane.timeouts.idle, Some(permit)))
+        let permit = permit.ok_or_else(no_turn)?;
+        let avoid = dead.as_slice();
+        let asked =
+            Asked { lane, request, need: &need, avoid, reads: Reads::Rest, holds: false, once: true };
+        let leg = self.ask_lane(&asked, limits).await.map_err(|none| none.failure)?;
+        Ok(leg.by_other(permit))
     }
 
     /// The request to go on at `lane`, if there can be one.
-    fn rest_of(&self, spoken: &Spoken, lane: &Lane) -> Option<Arc<Request>> {
+    fn rest_of(&self, spoken: &Spoken, lane: &Lane) -> Option<Rest> {
         let request = &self.job.request;
         let text = spoken.text(&request.chat()?.sampling.stop)?;
         let rest = continuation::request(request, text, spoken.produced())?;
-        lane.stands_in(self.kind, request, &rest).then(|| Arc::new(rest))
+        let need = lane.in_place_of(&self.lane, &self.job.need, request, &rest)?;
+        Some(Rest { request: Arc::new(rest), need: Need { continues: true, ..need } })
     }
 
     /// The leg begins: from now on the answer is another model's.
@@ -147,6 +181,10 @@ impl Pump {
         let by = Arc::clone(&lane.name);
         self.tell(Progress::Takeover(Takeover::NotContinued { by, failure }));
     }
+}
+
+pub(super) fn no_turn() -> Failure {
+    Failure::new(ErrorKind::QueueTimeout, "no turn of the other model in time")
 }
 
 fn ends(event: &Event) -> bool {

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use prometheus::Gauge;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::lane::Shared;
 use crate::provider::Provider;
 
 /// What the last probe of an upstream found.
@@ -30,27 +30,23 @@ impl Reachability {
     }
 }
 
-/// The health of one model's upstream, shared by all who show it.
-pub struct Health {
-    state: Mutex<Reachability>,
-    up: Gauge,
-}
+/// The health of one target, shared by all who show it.
+pub struct Health(Mutex<Reachability>);
 
 impl Health {
     #[must_use]
-    pub fn new(up: Gauge) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(Reachability::Unknown), up })
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Reachability::Unknown)))
     }
 
     #[must_use]
     pub fn get(&self) -> Reachability {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes a probe's result; gives whether it differs from an earlier one.
     fn set(&self, found: Reachability) -> bool {
-        self.up.set(if found == Reachability::Reachable { 1.0 } else { 0.0 });
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *state == Reachability::Unknown;
         let changed = !first && state.as_str() != found.as_str();
         *state = found;
@@ -58,11 +54,15 @@ impl Health {
     }
 }
 
-/// Asks one upstream whether it is there.
+/// Asks one target whether it is there.
 pub struct Prober {
     pub model: String,
+    pub target: String,
+    /// Among the model's targets.
+    pub place: usize,
     pub provider: Rc<dyn Provider>,
     pub health: Arc<Health>,
+    pub shared: Shared,
     pub timeout: Duration,
 }
 
@@ -75,11 +75,16 @@ impl Prober {
             Ok(Err(failure)) => Reachability::Unreachable(failure.message),
             Err(_) => Reachability::Unreachable(format!("no answer within {:?}", self.timeout)),
         };
+        let Shared { fleet, permits, .. } = &self.shared;
+        let now = Instant::now();
+        fleet.probed(self.place, found == Reachability::Reachable, now);
+        permits.resize(fleet.capacity(now));
         if self.health.set(found.clone()) {
+            let (model, target) = (&self.model, &self.target);
             if let Reachability::Unreachable(why) = &found {
-                tracing::warn!(model = %self.model, %why, "upstream is not reachable");
+                tracing::warn!(%model, %target, %why, "upstream is not reachable");
             } else {
-                tracing::info!(model = %self.model, "upstream is reachable");
+                tracing::info!(%model, %target, "upstream is reachable");
             }
         }
         found

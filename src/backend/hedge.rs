@@ -5,22 +5,25 @@
 //! the tail of the times to the first token, and cannot double the load of models that are slow
 //! because they are loaded.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use tidegate_protocol::{Failure, Request};
-use tokio::time::{Instant, timeout};
+use tidegate_protocol::ErrorKind;
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::asking::{Asked, NoAnswer};
 use super::budget::Budget;
+use super::lane::Lane;
 use super::latency::Latency;
-use super::legs::{Lane, Leg, reading};
+use super::legs::Leg;
 use super::limits::Limits;
 use super::message::{Progress, Takeover};
 use super::permits::Permit;
 use super::pump::Pump;
 use crate::config::Hedging;
-use crate::provider::{Call, Pool, Reading};
+use crate::routing::Need;
 
 /// What a second request came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +90,13 @@ impl HedgePolicy {
 
 /// The second model, and when it is asked.
 pub struct Hedge {
-    pub lane: Lane,
+    pub lane: Rc<Lane>,
     pub policy: Arc<HedgePolicy>,
 }
 
 /// What a race came to.
 struct Raced {
-    leg: Result<Leg, Failure>,
+    leg: Result<Leg, NoAnswer>,
     /// The second model gave it.
     by_second: bool,
 }
@@ -101,47 +104,40 @@ struct Raced {
 impl Pump {
     /// Who is asked when this request is late, if anybody.
     pub(super) fn hedge(&self) -> Option<&Hedge> {
-        self.others.hedge.as_ref().filter(|_| self.provider.streams(&self.job.request))
+        self.others.hedge.as_ref().filter(|_| self.streams())
     }
 
     /// The leg that begins first.
     pub(super) async fn race(
         &self,
         hedge: &Hedge,
+        asked: &Asked<'_>,
         limits: &mut Limits<'_>,
-    ) -> Result<Leg, Failure> {
-        let asked = Instant::now();
-        limits.wait_for("no first token within", self.timeouts.first_token);
-        let refused = std::cell::Cell::new(None);
-        let racing = std::pin::pin!(self.raced(hedge, &refused));
-        let raced = limits.phase(racing).await;
-        let Some(Raced { leg, by_second }) = raced else {
-            hedge.policy.note(asked);
-            return Err(refused.take().unwrap_or_else(|| limits.late()));
-        };
-        if leg.is_ok() || by_second {
-            hedge.policy.note(asked);
+    ) -> Result<Leg, NoAnswer> {
+        let began = Instant::now();
+        let asked = Asked { holds: true, request: Arc::clone(&asked.request), ..*asked };
+        let Raced { leg, by_second } = self.raced(hedge, &asked, limits).await;
+        // Without those that are given up, the late ones would not count.
+        let is_late = |none: &NoAnswer| none.failure.kind == ErrorKind::UpstreamTimeout;
+        if by_second || leg.as_ref().map_or_else(is_late, |_| true) {
+            hedge.policy.note(began);
         }
         leg
     }
 
-    async fn raced(&self, hedge: &Hedge, refused: &std::cell::Cell<Option<Failure>>) -> Raced {
+    async fn raced(&self, hedge: &Hedge, asked: &Asked<'_>, limits: &mut Limits<'_>) -> Raced {
         let by_first = |leg| Raced { leg, by_second: false };
-        let first = async {
-            let answer = self.open(refused).await?;
-            self.tell(Progress::Accepted);
-            Leg::new(answer, self.timeouts.idle, None).begun().await
-        };
-        let mut first = std::pin::pin!(first);
+        let deadline = Instant::now() + self.lane.timeouts.first_token;
+        let mut first = std::pin::pin!(self.ask_lane(asked, limits));
         let Some(patience) = hedge.policy.late_after() else { return by_first(first.await) };
         if let Ok(leg) = timeout(patience, &mut first).await {
             return by_first(leg);
         }
-        let Some((request, permit)) = self.second(hedge).await else {
+        let Some((need, permit)) = self.second(hedge).await else {
             self.tell(Progress::Takeover(Takeover::Hedged(HedgeResult::Refused)));
             return by_first(first.await);
         };
-        let second = std::pin::pin!(self.ask_second(&hedge.lane, request, permit));
+        let second = std::pin::pin!(self.ask_second(&hedge.lane, &need, permit, deadline));
         let (leg, by_second, result) = match select(first, second).await {
             Either::Left((Ok(leg), _)) => (Ok(leg), false, HedgeResult::Lost),
             Either::Right((Ok(leg), _)) => (Ok(leg), true, HedgeResult::Won),
@@ -155,31 +151,24 @@ impl Pump {
         Raced { leg, by_second }
     }
 
-    /// What the second model is asked, if it may be.
-    async fn second(&self, hedge: &Hedge) -> Option<(Arc<Request>, Permit)> {
+    /// What the second model is asked for, if it may be.
+    async fn second(&self, hedge: &Hedge) -> Option<(Need, Permit)> {
         let request = &self.job.request;
-        if !hedge.lane.stands_in(self.kind, request, request) {
-            return None;
-        }
+        let need = hedge.lane.in_place_of(&self.lane, &self.job.need, request, request)?;
         let permit = hedge.lane.permit(&self.job.claimant, Duration::ZERO).await?;
-        hedge.policy.budget.spend().then(|| (Arc::clone(request), permit))
+        hedge.policy.budget.spend().then_some((need, permit))
     }
 
     async fn ask_second(
         &self,
-        lane: &Lane,
-        request: Arc<Request>,
+        lane: &Rc<Lane>,
+        need: &Need,
         permit: Permit,
-    ) -> Result<Leg, Failure> {
-        let reading = reading(self.reading(), self.kind, lane, &request);
-        let request = match reading {
-            Reading::Relayed | Reading::Heard => request,
-            // To be read piece by piece, whatever the client wants.
-            _ => Arc::new(Request { stream: true, ..Request::clone(&request) }),
-        };
-        let call = Call { request, id: self.job.id, pool: Pool::Avoid, reading };
-        let opened = lane.provider.open(call).await;
-        let answer = opened.map_err(|refused| refused.failure)?;
-        Leg::new(answer, lane.timeouts.idle, Some(permit)).begun().await
+        deadline: Instant,
+    ) -> Result<Leg, NoAnswer> {
+        let mut timer = std::pin::pin!(sleep_until(deadline));
+        let mut limits = Limits::until(timer.as_mut(), self.lane.timeouts.first_token, deadline);
+        let asked = Asked { once: true, holds: true, ..self.asked(lane, need) };
+        Ok(self.ask_lane(&asked, &mut limits).await?.by_other(permit))
     }
 }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::hedge::HedgeResult;
 use super::retry::RetryReason;
 use super::turn::Claimant;
+use crate::config::Cause;
+use crate::routing::Need;
 
 /// Asks a backend to generate an answer.
 #[derive(Message)]
@@ -19,6 +21,8 @@ use super::turn::Claimant;
 pub struct Generate {
     pub id: StreamId,
     pub request: Arc<Request>,
+    /// What it needs of a target.
+    pub need: Need,
     pub claimant: Claimant,
     /// Is told everything, from the queue to the end.
     pub stream: Arc<Recipient<Progress>>,
@@ -34,6 +38,10 @@ pub enum Progress {
     Queued(QueuePlace),
     /// Got its permit after it waited for `queue_wait` in all; the request goes out now.
     Dispatched { queue_wait: Duration },
+    /// It goes to one of the model's targets, where there is a choice.
+    Asked { target: Arc<str> },
+    /// A target gave no answer, and another is asked.
+    FailedOver { cause: Cause, failure: Failure },
     /// The upstream did not take the request, and is asked once more.
     Retrying { reason: RetryReason, failure: Failure },
     /// The upstream accepted the request with a response head.
@@ -53,6 +61,10 @@ pub enum Progress {
 pub enum Takeover {
     /// The first token was late, and this is what asking a second model came to.
     Hedged(HedgeResult),
+    /// The model's targets gave no answer because of `failure`, and the model `by` does.
+    Instead { by: Arc<str>, cause: Cause, failure: Failure },
+    /// The model `by` was asked instead, and gave no answer either.
+    NotInstead { by: Arc<str>, cause: Cause, failure: Failure },
     /// The upstream died of `failure`, and the model `by` goes on from where it was. Its pieces
     /// come as events.
     Continued { by: Arc<str>, failure: Failure, signature: Option<Signature> },

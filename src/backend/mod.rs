@@ -5,7 +5,9 @@
 //! - [`turn`]: a request's way to its turn.
 //! - [`message`]: what a backend is asked and what it tells.
 //! - [`pump`]: drives one answer from the provider to its stream.
-//! - `legs`: what one model says of an answer. [`hedge`]: a second one beside the first, by its
+//! - [`lane`]: a model with its targets. `asking`: asking these until one answers; `fallback`: asking
+//!   another model instead.
+//! - `legs`: what one upstream says of an answer. [`hedge`]: a second one beside the first, by its
 //!   [`latency`]; `continuation`: one behind another.
 //! - `budget`: how much further requests may add to the load.
 //! - `retry`: whether an upstream is asked once more.
@@ -15,11 +17,14 @@
 //! - [`health`]: whether upstreams are reachable.
 
 pub mod actor;
+mod asking;
 mod budget;
 mod continuation;
 mod count;
+mod fallback;
 pub mod health;
 pub mod hedge;
+pub mod lane;
 pub mod latency;
 mod legs;
 mod limits;
@@ -35,7 +40,8 @@ pub use actor::Backend;
 pub use count::CountTokens;
 pub use health::{Health, Reachability};
 pub use hedge::{Hedge, HedgePolicy, HedgeResult};
-pub use legs::{Lane, Others};
+pub use lane::{Lane, Shared, Upstream};
+pub use legs::Others;
 pub use message::{Generate, Progress, Takeover};
 pub use permits::PermitPool;
 pub use retry::{RetryBudget, RetryReason};

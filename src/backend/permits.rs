@@ -26,6 +26,8 @@ const SURVEY_STEP: usize = 10_000;
 /// Metrics that follow the pool.
 #[derive(Clone)]
 pub struct PoolGauges {
+    /// How many permits there are.
+    pub all: IntGauge,
     pub in_use: IntGauge,
     pub queued: IntGauge,
     /// Of these, those of each class: the lowest first.
@@ -36,13 +38,15 @@ pub struct PoolGauges {
 /// The permits of one model and those that wait for them.
 pub struct PermitPool {
     state: Mutex<State>,
-    permits: usize,
     preempt: bool,
     gauges: PoolGauges,
 }
 
 struct State {
-    free: usize,
+    /// So many there are.
+    permits: usize,
+    /// So many are out.
+    taken: usize,
     line: Line<Seat>,
     /// Those whose turn may be taken: empty where the model does not have it so.
     running: Running,
@@ -95,14 +99,16 @@ impl PermitPool {
     ) -> Arc<Self> {
         let bounds = Bounds { length: limits.length, per_caller: limits.per_caller };
         let state = State {
-            free: permits,
+            permits,
+            taken: 0,
             line: Line::new(weights, bounds),
             running: Running::default(),
             pace: Pace::default(),
             surveyed: None,
             closed: false,
         };
-        Arc::new(Self { state: Mutex::new(state), permits, preempt: limits.preempt, gauges })
+        gauges.all.set(i64::try_from(permits).unwrap_or(i64::MAX));
+        Arc::new(Self { state: Mutex::new(state), preempt: limits.preempt, gauges })
     }
 
     /// Takes a permit, or a place in the queue. A request that may not wait takes a place from
@@ -110,8 +116,7 @@ impl PermitPool {
     #[must_use]
     pub fn acquire(self: &Arc<Self>, class: Priority, caller: Party, may_wait: bool) -> Acquired {
         let mut state = self.lock();
-        if state.free > 0 {
-            state.free -= 1;
+        if state.taken < state.permits {
             let ticket = state.line.ticket(class, caller);
             let permit = self.permit(&mut state, ticket, may_wait);
             drop(state);
@@ -129,7 +134,7 @@ impl PermitPool {
             };
         self.count(&state);
         let claim = state.running.claim_below(class);
-        let wait = state.pace.wait(position, self.permits);
+        let wait = state.pace.wait(position, state.permits);
         drop(state);
         if let Some(seat) = pushed_out {
             drop(seat.sender.send(Err(PushedOut)));
@@ -146,6 +151,7 @@ impl PermitPool {
     fn give_back(self: &Arc<Self>, permit: &Permit) {
         self.gauges.in_use.dec();
         let mut state = self.lock();
+        state.taken -= 1;
         if let Some(losable) = &permit.losable {
             state.running.remove(&losable.claim);
         }
@@ -154,21 +160,41 @@ impl PermitPool {
         }
         let losable = permit.losable.as_ref().filter(|_| permit.is_yielded);
         let taken_from = losable.map(|losable| losable.ticket.class);
-        let line = if state.closed { None } else { Some(&mut state.line) };
+        // Where there are fewer than there were, this one stays.
+        let stays = state.closed || state.taken >= state.permits;
+        let line = if stays { None } else { Some(&mut state.line) };
         let next = line.and_then(|line| {
             let above = taken_from.and_then(|class| line.next_above(class));
             above.or_else(|| line.next())
         });
-        let Some((ticket, seat)) = next else {
-            state.free += 1;
-            return;
-        };
+        let Some((ticket, seat)) = next else { return };
         self.count(&state);
         let permit = self.permit(&mut state, ticket, seat.may_lose);
         drop(state);
         // A waiter that has just left drops the permit it is sent, which comes back here and goes
         // to the next in line. The lock is free by now.
         drop(seat.sender.send(Ok(permit)));
+    }
+
+    /// From now on there are so many permits. Those that are out stay out.
+    pub fn resize(self: &Arc<Self>, permits: usize) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.permits, permits) == permits {
+            return;
+        }
+        self.gauges.all.set(i64::try_from(permits).unwrap_or(i64::MAX));
+        let mut turns = Vec::new();
+        while !state.closed && state.taken < state.permits {
+            let Some((ticket, seat)) = state.line.next() else { break };
+            let permit = self.permit(&mut state, ticket, seat.may_lose);
+            turns.push((seat, permit));
+        }
+        self.count(&state);
+        drop(state);
+        // As in `give_back`: the lock is free by now.
+        for (seat, permit) in turns {
+            drop(seat.sender.send(Ok(permit)));
+        }
     }
 
     /// From now on a permit that comes back stays: those in the queue are about to be told that
@@ -178,6 +204,7 @@ impl PermitPool {
     }
 
     fn permit(self: &Arc<Self>, state: &mut State, ticket: Ticket, may_lose: bool) -> Permit {
+        state.taken += 1;
         self.gauges.in_use.inc();
         let may_lose = self.preempt && may_lose && ticket.class != Priority::High;
         let losable = may_lose.then(|| {
@@ -281,7 +308,7 @@ impl Permit {
         let mut state = pool.lock();
         let position = state.line.rejoin(&ticket, Seat { sender, may_lose: false });
         pool.count(&state);
-        let standing = Standing { position, wait: state.pace.wait(position, pool.permits) };
+        let standing = Standing { position, wait: state.pace.wait(position, state.permits) };
         drop(state);
         pool.gauges.preemptions.inc();
         self.is_yielded = true;
@@ -321,7 +348,7 @@ impl Waiter {
             state.surveyed = Some(now);
         }
         let position = state.line.place(&self.ticket)?;
-        Some(Standing { position, wait: state.pace.wait(position, self.pool.permits) })
+        Some(Standing { position, wait: state.pace.wait(position, state.permits) })
     }
 }
 

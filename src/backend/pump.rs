@@ -7,7 +7,6 @@
 //! Mostly an answer is one leg: what the model's own upstream says. Where that is late, another model
 //! may be faster (`hedge`); where it dies in mid-answer, another may go on (`continuation`).
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +16,19 @@ use futures::StreamExt;
 use futures::channel::oneshot;
 use tidegate_protocol::spoken::Spoken;
 use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::asking::{Asked, NoAnswer, Reads};
 use super::continuation::{Handover, Joining};
+use super::lane::Lane;
 use super::legs::{Leg, Others};
 use super::limits::Limits;
 use super::message::{Generate, Progress};
-use super::permits::{Permit, PermitPool};
+use super::permits::Permit;
 use super::retry::RetryBudget;
 use super::turn::Turn;
-use crate::config::{ProviderKind, Timeouts};
-use crate::provider::{Answer, Call, Pool, Provider, Reading, Refused};
+use crate::provider::{Answer, Reading};
+use crate::routing::{Need, NoTarget};
 
 /// How long the end of a finished response is awaited, so that its connection can be used again.
 const POOLING_GRACE: Duration = Duration::from_millis(250);
@@ -39,11 +40,9 @@ const READ_AHEAD_CHUNKS: u32 = 4;
 /// One answer under way.
 pub struct Pump {
     pub job: Generate,
-    pub provider: Rc<dyn Provider>,
-    pub permits: Arc<PermitPool>,
+    /// The model's own.
+    pub lane: Rc<Lane>,
     pub retries: Arc<RetryBudget>,
-    pub timeouts: Timeouts,
-    pub kind: ProviderKind,
     pub others: Rc<Others>,
 }
 
@@ -69,8 +68,13 @@ impl Pump {
     /// Gives the answer back, with its last batch, once there is evidence that it is whole. A
     /// request whose turn is taken before its answer begins waits for another.
     async fn drive(&self) -> Result<(Answer, Batch), Failure> {
+        let queue = self.lane.timeouts.queue;
+        if let Some(unable) = self.unable() {
+            return Box::pin(self.take_over(unable, queue)).await;
+        }
         let tell = |progress| self.tell(progress);
-        let mut turn = Turn::new(&self.permits, &self.job.claimant, self.timeouts.queue, tell);
+        let permits = &self.lane.shared.permits;
+        let mut turn = Turn::new(permits, &self.job.claimant, queue, tell);
         let mut permit = turn.come().await?;
         let handover = loop {
             {
@@ -85,50 +89,81 @@ impl Pump {
         };
         // The upstream works on it no more.
         drop(permit);
-        match *handover {
-            Handover { next: Err(failure), spoken: None, .. } => Err(failure),
-            // In a box: most answers carry no room for it.
-            handover => Box::pin(self.take_over(handover, turn.left())).await,
+        // In a box: most answers carry no room for it.
+        Box::pin(self.take_over(*handover, turn.left())).await
+    }
+
+    /// Why no target can ever serve it, if none can: then it need not wait for its turn.
+    fn unable(&self) -> Option<Handover> {
+        let Lane { shared, timeouts, .. } = &*self.lane;
+        if shared.fleet.is_able(&self.job.need) {
+            return None;
         }
+        let (failure, cause) = self.lane.refusal(NoTarget::Unable, &self.job.need);
+        let end = Instant::now() + timeouts.total;
+        Some(Handover { next: Err(failure), instead: Some(cause), spoken: None, dead: None, end })
     }
 
     /// The model's own leg, as far as it goes.
     async fn generate(&self, permit: &Permit) -> Result<(Answer, Batch), Box<Handover>> {
-        let total = self.timeouts.total;
+        let total = self.lane.timeouts.total;
         let mut timer = std::pin::pin!(sleep(total));
         let mut limits = Limits::start(timer.as_mut(), total);
         let end = limits.end();
+        self.retries.earn();
         let mut spoken = self.kept_bytes().map(|bytes| Box::new(Spoken::new(bytes)));
-        let asked = match self.hedge() {
-            Some(hedge) => Box::pin(self.race(hedge, &mut limits)).await,
-            None => self.ask(&mut limits).await,
+        let asked = self.asked(&self.lane, &self.job.need);
+        let answered = match self.hedge() {
+            Some(hedge) => Box::pin(self.race(hedge, &asked, &mut limits)).await,
+            None => self.ask_lane(&asked, &mut limits).await,
         };
-        let mut leg = match asked {
+        let mut leg = match answered {
             Ok(leg) if !leg.is_elsewhere() => leg,
-            next => return Err(Box::new(Handover { next, spoken, end })),
+            Ok(leg) => {
+                let next = Ok(leg);
+                return Err(Box::new(Handover { next, instead: None, spoken, dead: None, end }));
+            }
+            Err(NoAnswer { failure, cause }) => {
+                let next = Err(failure);
+                return Err(Box::new(Handover { next, instead: cause, spoken, dead: None, end }));
+            }
         };
-        let read = self.read(&mut leg, Some(permit), &mut limits, &mut spoken, &mut None).await;
-        match read {
+        match self.read(&mut leg, Some(permit), &mut limits, &mut spoken, &mut None).await {
             Ok(last) => Ok((leg.answer, last)),
-            Err(failure) => Err(Box::new(Handover { next: Err(failure), spoken, end })),
+            Err(failure) => {
+                let dead = Some(leg.serving.place());
+                let next = Err(failure);
+                Err(Box::new(Handover { next, instead: None, spoken, dead, end }))
+            }
         }
     }
 
-    async fn ask(&self, limits: &mut Limits<'_>) -> Result<Leg, Failure> {
-        let Timeouts { first_token, idle, total, .. } = self.timeouts;
-        let streams = self.provider.streams(&self.job.request);
-        limits.wait_for("no response within", if streams { first_token } else { total });
-        let refused = Cell::new(None);
-        let opening = std::pin::pin!(self.open(&refused));
-        let opened = limits.phase(opening).await;
-        let answer = opened.ok_or_else(|| refused.take().unwrap_or_else(|| limits.late()))??;
-        self.tell(Progress::Accepted);
-        Ok(Leg::new(answer, idle, None))
+    /// What the request asks of a lane, its own or one that stands in.
+    pub(super) fn asked<'a>(&self, lane: &'a Rc<Lane>, need: &'a Need) -> Asked<'a> {
+        let request = Arc::clone(&self.job.request);
+        let holds = lane.has_choice() || !self.others.fallback.is_empty();
+        Asked { lane, request, need, avoid: &[], reads: self.reads(), holds, once: false }
     }
 
     /// Reads a leg to the end of the answer, and gives the last batch; or fails with what broke it
     /// off. `own` is the turn that nobody takes any more once the answer begins.
     pub(super) async fn read(
+        &self,
+        leg: &mut Leg,
+        own: Option<&Permit>,
+        limits: &mut Limits<'_>,
+        spoken: &mut Option<Box<Spoken>>,
+        joining: &mut Option<Box<Joining<'_>>>,
+    ) -> Result<Batch, Failure> {
+        let read = self.read_on(leg, own, limits, spoken, joining).await;
+        match &read {
+            Ok(_) => leg.serving.succeeded(),
+            Err(failure) => leg.serving.failed(failure),
+        }
+        read
+    }
+
+    async fn read_on(
         &self,
         leg: &mut Leg,
         own: Option<&Permit>,
@@ -163,6 +198,9 @@ impl Pump {
             };
             own.inspect(|permit| permit.begin());
             self.join(&batch, spoken, joining)?;
+            if batch.chunks > 0 && !std::mem::replace(&mut evidence.spoke, true) {
+                leg.serving.begun();
+            }
             evidence.note(&batch);
             if let Some(spoken) = spoken {
                 spoken.note(&batch);
@@ -189,35 +227,13 @@ impl Pump {
         }
     }
 
-    /// Asks the upstream, and where that is safe and makes sense, once more. While it waits to do
-    /// so, `refused` has what a client should hear if the time runs out: what was wrong, and not
-    /// that it took too long to find out.
-    pub(super) async fn open(&self, refused: &Cell<Option<Failure>>) -> Result<Answer, Failure> {
-        self.retries.earn();
-        let (mut made, mut pool) = (1, Pool::Use);
-        loop {
-            let (request, id) = (Arc::clone(&self.job.request), self.job.id);
-            let call = Call { request, id, pool, reading: self.reading() };
-            let Refused { failure, again } = match self.provider.open(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(refused) => refused,
-            };
-            let Some(retry) = self.retries.retry(again, &failure, made) else {
-                return Err(failure);
-            };
-            refused.set(Some(failure.clone()));
-            sleep(retry.pause).await;
-            refused.set(None);
-            made += 1;
-            // A pooled one may be closed just when it is used, and there may be no attempt left.
-            pool = Pool::Avoid;
-            self.tell(Progress::Retrying { reason: retry.reason, failure });
+    /// How an answer is read, by what the client's encoder expects.
+    pub(super) fn reads(&self) -> Reads {
+        match self.kept_bytes() {
+            _ if !self.lane.relays(&self.job.request) => Reads::Events,
+            Some(_) => Reads::Frames(Reading::Heard),
+            None => Reads::Frames(Reading::Relayed),
         }
-    }
-
-    /// How the model's own answer is read.
-    pub(super) fn reading(&self) -> Reading {
-        if self.kept_bytes().is_some() { Reading::Heard } else { Reading::Relayed }
     }
 
     /// Tells the stream. One that is gone has fired the cancel token.
@@ -235,6 +251,8 @@ async fn room(taken: oneshot::Receiver<()>) -> Result<(), Failure> {
 #[derive(Default)]
 struct Evidence {
     begun: bool,
+    /// A piece of the answer was there.
+    spoke: bool,
     finished: bool,
     done: bool,
 }

@@ -67,6 +67,18 @@ impl RetryBudget {
         self.budget.earn();
     }
 
+    /// Whether a request that went out `made` times may go to another target.
+    #[must_use]
+    pub fn may_fail_over(&self, made: u32) -> bool {
+        made < self.policy.max_attempts
+    }
+
+    /// Pays for one more attempt, if there is enough.
+    #[must_use]
+    pub fn spend(&self) -> bool {
+        self.budget.spend()
+    }
+
     /// Whether a request that went out `made` times, and failed so, goes out again.
     #[must_use]
     pub fn retry(&self, again: Again, failure: &Failure, made: u32) -> Option<Retry> {

@@ -5,9 +5,9 @@
 
 use super::environment::{Environment, NamedModel, OPENAI_API_KEY, Override};
 use super::kind;
-use super::models::{OPENAI_URL, ProviderKind};
 use super::secret::Secret;
 use super::section::Section;
+use super::targets::{OPENAI_URL, ProviderKind};
 use super::url;
 
 /// The model whose key is wanted.
@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn key_of(loaded: &Loaded) -> Option<&str> {
-        loaded.config.models[0].api_key.as_ref().map(Secret::expose)
+        loaded.config.models[0].targets[0].api_keys.first().map(Secret::expose)
     }
 
     #[test]

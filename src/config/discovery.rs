@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::kind;
 use super::metrics::{Metrics, collides};
-use super::models::{Model, OLLAMA_URL};
+use super::models::Model;
 use super::section::Section;
 use super::server::Server;
+use super::targets::OLLAMA_URL;
 
 /// The Ollama that is asked for a model at start when none is configured, and the listener for
 /// Ollama's clients.
@@ -35,7 +36,8 @@ impl Ollama {
                      below /ollama",
                 );
             }
-            if models.iter().any(|model| is_at(&model.base_url, listen)) {
+            let mut targets = models.iter().flat_map(|model| &model.targets);
+            if targets.any(|target| is_at(&target.base_url, listen)) {
                 section.conflict(
                     "listen",
                     "must not be where a model's base_url leads: the gateway would ask itself",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::models::ProviderKind;
+use super::targets::ProviderKind;
 
 /// All variables that are read by a fixed name. Others are ignored, but for those that an
 /// `api_key_env` names.

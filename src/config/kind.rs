@@ -16,6 +16,10 @@ const MAX_SECRET_CHARS: usize = 4096;
 /// The shortest time limit: timers are no finer than this.
 const MIN_SECONDS: f64 = 0.001;
 
+/// The highest price of a million tokens.
+const MAX_PRICE: f64 = 1_000_000.0;
+const MICROS: f64 = 1_000_000.0;
+
 /// What a key takes.
 pub(super) struct Kind<T> {
     /// Completes "must be ...".
@@ -82,6 +86,23 @@ pub(super) fn seconds(max: u32) -> Kind<Duration> {
         raw.number().filter(|seconds| range.contains(seconds)).map(Duration::from_secs_f64)
     };
     Kind::new(allowed, parse, |value| value.as_secs_f64().to_string())
+}
+
+/// What a million tokens cost, kept in millionths.
+pub(super) fn price() -> Kind<u64> {
+    let range = 0.0..=MAX_PRICE;
+    let parse = move |raw: Raw<'_>| {
+        let price = raw.number().filter(|price| range.contains(price))?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range has been checked"
+        )]
+        Some((price * MICROS).round() as u64)
+    };
+    #[allow(clippy::cast_precision_loss, reason = "for people, and far below 2^53")]
+    let show = |micros: &u64| (*micros as f64 / MICROS).to_string();
+    Kind::new(format!("0 to {MAX_PRICE} (for a million tokens)"), parse, show)
 }
 
 pub(super) fn boolean() -> Kind<bool> {

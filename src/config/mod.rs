@@ -8,8 +8,9 @@
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
 //!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`discovery`]: the sections.
-//! - `retries`, `disconnect`, `takeover`: a model's policies.
-//! - `model_list`, `credentials`: how the file and the environment make up the models.
+//! - [`targets`]: the upstreams of a model; `routing`, how they share its requests.
+//! - `retries`, `disconnect`, `takeover`: a model's further policies.
+//! - `model_list`, `target_list`, `credentials`: how the file and the environment make up the models.
 //! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
 //! - `document`, `environment`, `raw`: where values come from.
 //! - [`fault`], [`report`], `suggest`: what is found on the way.
@@ -37,11 +38,14 @@ mod raw;
 pub mod report;
 pub mod responses;
 mod retries;
+mod routing;
 pub mod secret;
 mod section;
 pub mod server;
 mod suggest;
 mod takeover;
+mod target_list;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -55,19 +59,21 @@ pub use chat::Chat;
 pub use disconnect::{Disconnect, OnDisconnect};
 pub use discovery::Ollama;
 pub use fault::{Fault, Faults, Problem, Source};
-pub use health::Health;
+pub use health::{Ejection, Health};
 pub use journal::Journal;
 pub use log::{Log, LogFormat, LogLevel};
 pub use metrics::Metrics;
-pub use models::{Model, ModelType, ProviderKind, Timeouts};
+pub use models::{Model, ModelType, Timeouts};
 pub use queue::{Priority, QueueLimits, Weights};
 pub use rate_limits::RateLimits;
 pub use report::Effective;
 pub use responses::Responses;
 pub use retries::Retries;
+pub use routing::{Cause, Policy, Routing, StickyBy};
 pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
 pub use takeover::{Continuation, Hedging};
+pub use targets::{Abilities, Price, ProviderKind, Target};
 pub use url::is_authority;
 pub use websocket::WebSocket;
 

@@ -1,18 +1,18 @@
 //! Reads the models: those of the file, then those that environment variables name.
 
-use super::credentials::{self, Upstream};
+use super::credentials;
 use super::disconnect::Disconnect;
 use super::environment::{NamedModel, VLLM_BASE_URL, VLLM_MODEL};
 use super::fault::{Problem, Source};
 use super::kind;
-use super::models::{
-    DEFAULT_MAX_CONCURRENCY, DEFAULT_MAX_LINE_BYTES, Model, ModelType, OPENAI_URL, ProviderKind,
-    Timeouts,
-};
+use super::models::{Model, ModelType, Timeouts};
 use super::queue::QueueLimits;
 use super::retries::Retries;
+use super::routing::{self, Routing};
 use super::section::Section;
 use super::takeover::{self, Continuation, Hedging};
+use super::target_list;
+use super::targets::{OPENAI_URL, ProviderKind, Target};
 
 /// What has been read of a model, whether or not the rest of it is right.
 struct Entry {
@@ -48,11 +48,12 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Model> {
         root.fault(VLLM_MODEL, None, Source::Variable(VLLM_BASE_URL), problem);
     }
     let models: Vec<_> = models.into_iter().flatten().collect();
-    let keyless =
-        models.iter().filter(|model| model.api_key.is_none() && model.base_url == OPENAI_URL);
+    let is_keyless = |target: &Target| target.api_keys.is_empty() && target.base_url == OPENAI_URL;
+    let keyless = models.iter().filter(|model| model.targets.iter().any(is_keyless));
     let keyless: Vec<_> = keyless.map(|model| model.name.as_str()).collect();
     credentials::warn(root, &keyless);
     takeover::check(root, &models);
+    routing::check(root, &models);
     models
 }
 
@@ -79,71 +80,44 @@ fn read_model(
     added: Option<NamedModel<'_>>,
     entries: &mut Vec<Entry>,
 ) -> Option<Model> {
-    let entry = Entry {
-        name: section.required("name", &name_kind()),
-        provider: section
-            .required("provider", &kind::choice(&ProviderKind::ALL, ProviderKind::as_str)),
+    let providers = kind::choice(&ProviderKind::ALL, ProviderKind::as_str);
+    let name = section.required("name", &name_kind());
+    let provider = match section.in_file("targets") {
+        None => section.required("provider", &providers),
+        // Each of them may have its own.
+        Some(_) => section.optional("provider", &providers),
     };
-    if entry.name.is_some() && entries.iter().any(|other| other.name == entry.name) {
+    if name.is_some() && entries.iter().any(|other| other.name == name) {
         section.conflict("name", "must be unique: another model has it too");
     }
+    let entry = Entry { name: name.clone(), provider };
     let in_environment = section.sources.environment.models();
     let named = in_environment.into_iter().find(|named| match added {
         Some(added) => named.name.variable == added.name.variable,
         None => entry.is(named),
     });
+    entries.push(entry);
     if let Some(base_url) = named.and_then(|named| named.base_url) {
         section.overrides.push(base_url);
     }
-    let provider = entry.provider;
-    let base_url = read_base_url(section, provider);
-    let api_key = credentials::read(section, &Upstream { provider, base_url: &base_url, named });
-    let name = entry.name.clone();
-    entries.push(entry);
-
+    let targets =
+        target_list::read(section, name.as_deref().unwrap_or_default(), provider, named);
     let model_type = kind::choice(&ModelType::ALL, ModelType::as_str);
-    let model_type = section.get("type", &model_type, ModelType::Chat);
-    let upstream_model = kind::text("1 to 256 characters", |text| {
-        (1..=256).contains(&text.chars().count()).then(|| text.to_owned())
-    });
-    let default = name.clone().unwrap_or_default();
-    let upstream_model = section.get("upstream_model", &upstream_model, default);
-    let mut integer = |key, default, range| section.get(key, &kind::integer(range), default);
-    let max_concurrency = integer("max_concurrency", DEFAULT_MAX_CONCURRENCY, 1..=100_000);
-    let max_line_bytes = integer("max_line_bytes", DEFAULT_MAX_LINE_BYTES, 1024..=67_108_864);
-    let queue = QueueLimits::read(section);
-    let timeouts = read_timeouts(section);
-    Some(Model {
-        name: name?,
-        provider: provider?,
-        model_type,
-        base_url,
-        upstream_model,
-        api_key,
-        max_concurrency,
-        queue,
-        timeouts,
+    let model = Model {
+        name: name.unwrap_or_default(),
+        model_type: section.get("type", &model_type, ModelType::Chat),
+        targets,
+        routing: Routing::read(section),
+        queue: QueueLimits::read(section),
+        timeouts: read_timeouts(section),
         retries: Retries::read(section),
         disconnect: Disconnect::read(section),
         coalesce: section.get("coalesce", &kind::boolean(), false),
         continuation: Continuation::read(section),
         hedging: Hedging::read(section),
-        max_line_bytes,
-    })
-}
-
-fn read_base_url(section: &mut Section<'_>, provider: Option<ProviderKind>) -> String {
-    let kind = kind::base_url();
-    match provider {
-        Some(ProviderKind::Builtin) => {
-            if section.optional("base_url", &kind).is_some() {
-                section.conflict("base_url", "a builtin model has no upstream");
-            }
-            String::new()
-        }
-        Some(provider) => section.get("base_url", &kind, provider.default_base_url().to_owned()),
-        None => section.optional("base_url", &kind).unwrap_or_default(),
-    }
+    };
+    // Faults have been noted where it has no name or target.
+    (!model.name.is_empty() && !model.targets.is_empty()).then_some(model)
 }
 
 fn read_timeouts(section: &mut Section<'_>) -> Timeouts {
@@ -169,7 +143,8 @@ mod tests {
 
     fn describe(models: &[Model]) -> Vec<String> {
         let describe = |model: &Model| {
-            format!("{} {} {}", model.provider.as_str(), model.name, model.base_url)
+            let target = &model.targets[0];
+            format!("{} {} {}", target.provider.as_str(), model.name, target.base_url)
         };
         models.iter().map(describe).collect()
     }
@@ -194,7 +169,7 @@ mod tests {
                 "vllm meta/llama http://127.0.0.1:8000/v1",
             ]
         );
-        assert_eq!(loaded.config.models[3].upstream_model, "meta/llama");
+        assert_eq!(loaded.config.models[3].targets[0].upstream_model, "meta/llama");
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     }
 
@@ -204,8 +179,8 @@ mod tests {
                     max_concurrency = 3\nupstream_model = \"other\"\n";
         let loaded = load(text, &[("VLLM_MODEL", "m"), ("VLLM_BASE_URL", "http://b/")]).unwrap();
         assert_eq!(describe(&loaded.config.models), ["vllm m http://b"]);
-        assert_eq!(loaded.config.models[0].max_concurrency, 3);
-        assert_eq!(loaded.config.models[0].upstream_model, "other");
+        assert_eq!(loaded.config.models[0].targets[0].max_concurrency, 3);
+        assert_eq!(loaded.config.models[0].targets[0].upstream_model, "other");
         let setting = loaded.effective.iter().find(|setting| setting.key == "models[0].base_url");
         assert_eq!(setting.unwrap().source.to_string(), "VLLM_BASE_URL");
     }

@@ -1,54 +1,15 @@
-//! `[[models]]`: the models that serve, and the upstreams that run them.
+//! `[[models]]`: the models that serve.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::disconnect::Disconnect;
 use super::queue::QueueLimits;
 use super::retries::Retries;
-use super::secret::{Masked, Secret};
+use super::routing::Routing;
 use super::takeover::{Continuation, Hedging};
-
-pub(super) const OPENAI_URL: &str = "https://api.openai.com/v1";
-pub(super) const OLLAMA_URL: &str = "http://127.0.0.1:11434";
-const VLLM_URL: &str = "http://127.0.0.1:8000/v1";
+use super::targets::{ProviderKind, Target};
 
 pub(super) const DEFAULT_MAX_CONCURRENCY: usize = 10;
-pub(super) const DEFAULT_MAX_LINE_BYTES: usize = 1_048_576;
-
-/// What kind of upstream runs a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderKind {
-    OpenAi,
-    Vllm,
-    Ollama,
-    /// The demo model inside the gateway.
-    Builtin,
-}
-
-impl ProviderKind {
-    pub(super) const ALL: [Self; 4] = [Self::OpenAi, Self::Vllm, Self::Ollama, Self::Builtin];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Vllm => "vllm",
-            Self::Ollama => "ollama",
-            Self::Builtin => "builtin",
-        }
-    }
-
-    /// Where such an upstream usually is; empty for the one that is nowhere.
-    pub(super) fn default_base_url(self) -> &'static str {
-        match self {
-            Self::OpenAi => OPENAI_URL,
-            Self::Vllm => VLLM_URL,
-            Self::Ollama => OLLAMA_URL,
-            Self::Builtin => "",
-        }
-    }
-}
 
 /// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,21 +32,15 @@ impl ModelType {
     }
 }
 
-/// A model that serves.
-#[derive(Clone)]
+/// A model that serves: a name for one or more upstreams.
+#[derive(Debug, Clone)]
 pub struct Model {
     /// The name clients ask for.
     pub name: String,
-    pub provider: ProviderKind,
     pub model_type: ModelType,
-    /// Without a trailing slash; empty for [`ProviderKind::Builtin`].
-    pub base_url: String,
-    /// The name the upstream knows the model by.
-    pub upstream_model: String,
-    /// Sent to the upstream as a bearer token.
-    pub api_key: Option<Secret>,
-    /// How many answers the upstream generates at a time.
-    pub max_concurrency: usize,
+    /// At least one.
+    pub targets: Vec<Target>,
+    pub routing: Routing,
     pub queue: QueueLimits,
     pub timeouts: Timeouts,
     pub retries: Retries,
@@ -94,8 +49,6 @@ pub struct Model {
     pub coalesce: bool,
     pub continuation: Continuation,
     pub hedging: Hedging,
-    /// The longest line or frame that is taken from the upstream.
-    pub max_line_bytes: usize,
 }
 
 /// How long one answer may take, part by part.
@@ -129,24 +82,22 @@ impl Model {
     /// The demo model, for gateways without any other.
     #[must_use]
     pub fn builtin() -> Self {
-        Self::with_defaults(ProviderKind::Builtin.as_str(), ProviderKind::Builtin, "")
+        let name = ProviderKind::Builtin.as_str();
+        Self::with_defaults(name, Target::of(ProviderKind::Builtin, "", name))
     }
 
     /// A model of the Ollama at `base_url`.
     #[must_use]
     pub fn ollama(name: &str, base_url: &str) -> Self {
-        Self::with_defaults(name, ProviderKind::Ollama, base_url)
+        Self::with_defaults(name, Target::of(ProviderKind::Ollama, base_url, name))
     }
 
-    fn with_defaults(name: &str, provider: ProviderKind, base_url: &str) -> Self {
+    fn with_defaults(name: &str, target: Target) -> Self {
         Self {
             name: name.to_owned(),
-            provider,
             model_type: ModelType::Chat,
-            base_url: base_url.to_owned(),
-            upstream_model: name.to_owned(),
-            api_key: None,
-            max_concurrency: DEFAULT_MAX_CONCURRENCY,
+            targets: vec![target],
+            routing: Routing::default(),
             queue: QueueLimits::default(),
             timeouts: Timeouts::default(),
             retries: Retries::default(),
@@ -154,30 +105,34 @@ impl Model {
             coalesce: false,
             continuation: Continuation::default(),
             hedging: Hedging::default(),
-            max_line_bytes: DEFAULT_MAX_LINE_BYTES,
         }
     }
-}
 
-impl fmt::Debug for Model {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("name", &self.name)
-            .field("provider", &self.provider)
-            .field("model_type", &self.model_type)
-            .field("base_url", &self.base_url)
-            .field("upstream_model", &self.upstream_model)
-            .field("api_key", &self.api_key.as_ref().map(|_| Masked))
-            .field("max_concurrency", &self.max_concurrency)
-            .field("queue", &self.queue)
-            .field("timeouts", &self.timeouts)
-            .field("retries", &self.retries)
-            .field("disconnect", &self.disconnect)
-            .field("coalesce", &self.coalesce)
-            .field("continuation", &self.continuation)
-            .field("hedging", &self.hedging)
-            .field("max_line_bytes", &self.max_line_bytes)
-            .finish()
+    /// The kinds of its upstreams, each once, in the order of the targets.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<ProviderKind> {
+        let mut kinds = Vec::with_capacity(1);
+        for target in &self.targets {
+            if !kinds.contains(&target.provider) {
+                kinds.push(target.provider);
+            }
+        }
+        kinds
+    }
+
+    /// How lists spell who provides it: the kind of its upstreams, or `mixed`.
+    #[must_use]
+    pub fn provider(&self) -> &'static str {
+        match self.kinds().as_slice() {
+            [kind] => kind.as_str(),
+            _ => "mixed",
+        }
+    }
+
+    /// How many answers all its upstreams generate at a time.
+    #[must_use]
+    pub fn max_concurrency(&self) -> usize {
+        self.targets.iter().map(|target| target.max_concurrency).sum()
     }
 }
 
@@ -185,6 +140,7 @@ impl fmt::Debug for Model {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::config::targets::OLLAMA_URL;
 
     #[test]
     fn discovered_models_are_as_configured_ones() {
@@ -193,13 +149,5 @@ mod tests {
         let models = Config::parse(text, []).unwrap().config.models;
         let made = [Model::builtin(), Model::ollama("llama", OLLAMA_URL)];
         assert_eq!(format!("{models:?}"), format!("{made:?}"));
-    }
-
-    #[test]
-    fn debug_hides_the_key() {
-        let mut model = Model::builtin();
-        model.api_key = Some(Secret::new("canary".to_owned()));
-        let text = format!("{model:?}");
-        assert!(text.contains("Some(********)") && !text.contains("canary"), "{text}");
     }
 }

@@ -129,6 +129,11 @@ impl<'a> Section<'a> {
         self.in_file(key).map(|(item, source)| (Raw::of(item), source))
     }
 
+    /// Whether the file or a variable has a value for a key.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.given(key).is_some()
+    }
+
     /// What the file has for a key, whatever the environment says.
     pub(super) fn in_file(&self, key: &str) -> Option<(&'a Item, Source)> {
         let (key, item) = self.table?.get_key_value(key)?;

@@ -2,7 +2,7 @@
 
 use super::kind;
 use super::model_list::name_kind;
-use super::models::{Model, ProviderKind};
+use super::models::Model;
 use super::section::Section;
 
 /// Who goes on with an answer that broke off.
@@ -10,8 +10,6 @@ use super::section::Section;
 pub struct Continuation {
     /// Names of models, in the order in which they are asked.
     pub on: Vec<String>,
-    /// Whether this model goes on with a trailing assistant message.
-    pub continues: bool,
     /// How many of them one answer may ask.
     pub most: usize,
     /// An answer is kept up to here, to be gone on with.
@@ -20,7 +18,7 @@ pub struct Continuation {
 
 impl Default for Continuation {
     fn default() -> Self {
-        Self { on: Vec::new(), continues: false, most: 2, max_bytes: 262_144 }
+        Self { on: Vec::new(), most: 2, max_bytes: 262_144 }
     }
 }
 
@@ -29,7 +27,6 @@ impl Continuation {
         let default = Self::default();
         Self {
             on: section.list("continue_on", &name_kind()),
-            continues: section.get("continues", &kind::boolean(), default.continues),
             most: section.get("max_continuations", &kind::integer(1..=10), default.most),
             max_bytes: section.get(
                 "continue_max_bytes",
@@ -90,30 +87,31 @@ pub(super) fn check(root: &mut Section<'_>, models: &[Model]) {
         if names.iter().enumerate().any(|(at, name)| names.iter().take(at).any(|n| n == name)) {
             root.conflict(&format!("models[{index}].continue_on"), "names a model twice");
         }
-        if model.continuation.continues && model.provider == ProviderKind::Builtin {
-            root.conflict(
-                &format!("models[{index}].continues"),
-                "the builtin model begins anew with every request",
-            );
-        }
     }
 }
 
 fn fault(key: &str, name: &str, model: &Model, models: &[Model]) -> Option<String> {
+    let goes_on = |other: &Model| other.targets.iter().any(|target| target.continues);
+    unfit(name, model, models).or_else(|| {
+        let other = models.iter().find(|other| other.name == name)?;
+        let lacks = key == "continue_on" && !goes_on(other);
+        lacks.then(|| format!("{name} must be set to `continues = true`, if its server does"))
+    })
+}
+
+/// Why the model called `name` cannot stand in for `model`, if it cannot.
+pub(super) fn unfit(name: &str, model: &Model, models: &[Model]) -> Option<String> {
     let Some(other) = models.iter().find(|other| other.name == name) else {
         let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
         return Some(format!("must name configured models; there is: {}", names.join(", ")));
     };
     if other.name == model.name {
-        Some("must name other models: this is the model itself".to_owned())
-    } else if other.model_type != model.model_type {
-        let (own, its) = (model.model_type.as_str(), other.model_type.as_str());
-        Some(format!("must name models of its own type: this is for {own}, {name} for {its}"))
-    } else if key == "continue_on" && !other.continuation.continues {
-        Some(format!("{name} must be set to `continues = true`, if its server does"))
-    } else {
-        None
+        return Some("must name other models: this is the model itself".to_owned());
     }
+    (other.model_type != model.model_type).then(|| {
+        let (own, its) = (model.model_type.as_str(), other.model_type.as_str());
+        format!("must name models of its own type: this is for {own}, {name} for {its}")
+    })
 }
 
 #[cfg(test)]

@@ -239,6 +239,6 @@ fn discovery_asks_where_the_variable_points() {
     assert!(loaded.config.models.is_empty());
     assert_eq!(loaded.config.ollama.base_url, "http://host:1");
     let loaded = parse("", &[("OLLAMA_BASE_URL", "http://host:1"), ("OLLAMA_MODEL", "m")]).unwrap();
-    assert_eq!(loaded.config.models[0].provider, ProviderKind::Ollama);
-    assert_eq!(loaded.config.models[0].base_url, "http://host:1");
+    assert_eq!(loaded.config.models[0].targets[0].provider, ProviderKind::Ollama);
+    assert_eq!(loaded.config.models[0].targets[0].base_url, "http://host:1");
 }

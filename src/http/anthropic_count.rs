@@ -37,7 +37,7 @@ pub async fn count_tokens(
     drop(body);
     let ticket = admission.admit(caller, &request)?;
     note.model(&ticket.route.model.name);
-    let ignored = provider::ignored(ticket.route.model.provider, &request)?;
+    let ignored = provider::fit(&ticket.route.kinds, &request)?.ignored;
     let handle = worker.model(&ticket.route)?;
     let counted = handle.counter.send(CountTokens(Arc::new(request))).await;
     let tokens =

@@ -17,12 +17,15 @@ use super::error::ApiError;
 use super::note::{AccessNote, Arrival};
 use super::queue::{QueueWish, queue_wish};
 use super::resume::{Asked, EventId, Fingerprints, Resumption};
+use super::target::{TargetWish, taken_apart, target_wish};
 use super::worker::{Opening, Worker, answer_context};
 use crate::access::Caller;
 use crate::admission::Admission;
 use crate::config::{Chat, OnDisconnect};
-use crate::provider;
+use crate::provider::{self, Fit};
 use crate::registry::Opened;
+use crate::routing::Need;
+use crate::routing::need::Asker;
 
 /// What bounds a chat request.
 pub struct ChatLimits {
@@ -61,6 +64,7 @@ pub(super) struct Arrived {
     /// Of what is asked, where that is needed.
     fingerprint: Option<u64>,
     queue: QueueWish,
+    target: TargetWish,
     version: Version,
 }
 
@@ -97,7 +101,8 @@ impl Arrived {
         let wish = disconnect_wish(headers)?;
         let resumption = Resumption::read(headers)?;
         let queue = queue_wish(headers)?;
-        Ok(Self { arrival, caller, wish, resumption, fingerprint: None, queue, version })
+        let target = target_wish(headers)?;
+        Ok(Self { arrival, caller, wish, resumption, fingerprint: None, queue, target, version })
     }
 
     /// Takes note of what is asked, where that is to be compared with other requests.
@@ -132,7 +137,7 @@ impl Arrived {
     /// Every failure that comes before an upstream is asked.
     pub async fn open(
         self,
-        request: Request,
+        mut request: Request,
         manner: &Manner,
         encoder: impl FnOnce(&Request, &AnswerContext<'_>) -> Box<dyn Encoder>,
         admission: &Admission,
@@ -145,12 +150,17 @@ impl Arrived {
         }
         let claimant = self.queue.of(&caller, admission.keys().is_on());
         let place = claimant.place.clone();
+        let target = self.target.naming(take_target(&mut request, admission));
         let ticket = admission.admit(caller, &request)?;
-        let model = &ticket.route.model;
+        let route = &ticket.route;
+        let model = &route.model;
         note.model(&model.name);
-        let ignored = provider::ignored(model.provider, &request)?;
+        let Fit { ignored, unfit } = provider::fit(&route.kinds, &request)?;
+        let asker = Asker { session: target.session.as_deref(), caller: &ticket.caller.owner };
+        let need = Need::of(&request, &model.routing, asker);
+        let need = Need { unfit, target: target.of(model)?, ..need };
         // An upstream of the client's own dialect is asked all the same.
-        if !provider::relays(model.provider, &request)
+        if !route.relays(&request)
             && let Some(body) = (manner.at_once)(&request, &model.name)
         {
             return Ok(Answering::AtOnce(body));
@@ -163,9 +173,10 @@ impl Arrived {
         let comes_back = kept.is_some() && resumption.is_wanted();
         let disconnect = self.wish.within(&model.disconnect, comes_back);
         note.opened(disconnect.policy != OnDisconnect::Cancel);
-        let encoder = encoder(&request, &answer_context(id, model, &request));
+        let encoder = encoder(&request, &answer_context(id, route, &request));
         let dialect = manner.name;
-        let opening = Opening { id, arrived: at, dialect, encoder, disconnect, claimant, keeping };
+        let opening =
+            Opening { id, arrived: at, dialect, encoder, disconnect, claimant, need, keeping };
         let Opened { subscription, joined } = worker.open(opening, ticket, request).await?;
         Ok(match joined {
             Some(standing) => {
@@ -192,6 +203,15 @@ fn known_name<D: Dialect>(name: String, admission: &Admission) -> String {
         return name;
     }
     D::other_name(&name).filter(|other| admission.knows(other)).unwrap_or(name)
+}
+
+/// The target that the model's name ends with, which is taken off it.
+fn take_target(request: &mut Request, admission: &Admission) -> Option<String> {
+    let name = request.model.as_deref().filter(|name| !admission.knows(name))?;
+    let (model, target) = taken_apart(name).filter(|(model, _)| admission.knows(model))?;
+    let (model, target) = (model.to_owned(), target.to_owned());
+    request.model = Some(model);
+    Some(target)
 }
 
 /// Takes one request from the caller's allowance, and has the response tell what is left of it.

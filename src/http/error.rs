@@ -33,6 +33,7 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::QueueFull
         | ErrorKind::UpstreamRateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::QueueTimeout
+        | ErrorKind::NoTarget
         | ErrorKind::Draining
         | ErrorKind::Drained
         | ErrorKind::UpstreamOverloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -57,7 +58,8 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
 fn is_final(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::UpstreamUnreachable
+        ErrorKind::NoTarget
+            | ErrorKind::UpstreamUnreachable
             | ErrorKind::UpstreamTimeout
             | ErrorKind::UpstreamRateLimited
             | ErrorKind::UpstreamOverloaded

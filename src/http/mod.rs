@@ -13,11 +13,13 @@
 //! - [`resume`]: what a request says about coming back; [`attach`]: streams that are there already.
 //! - `write_limit`: how long a client may take nothing of it.
 //! - [`streams`], [`models`], [`status`]: list and cancel; what there is; whether it is well.
+//!   [`fleets`]: the targets of the models.
 //! - [`allowance`]: how much a caller may still ask, as headers.
 //! - [`caller`], [`body`]: who asks, and the bounded reading of what.
 //! - [`ahead`]: how far a client may send ahead of its answer.
 //! - `disconnect`: what a request wants if its client leaves.
 //! - [`queue`]: what it wants of its model's queue, and where it stands there.
+//! - [`target`]: which target it wants.
 //! - [`host`]: whom a request is for, if it is well-formed.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
@@ -36,6 +38,7 @@ pub mod dialect;
 mod disconnect;
 pub mod error;
 pub mod event_stream;
+pub mod fleets;
 pub mod host;
 pub mod models;
 pub mod native;
@@ -52,5 +55,6 @@ pub mod routes;
 pub mod socket;
 pub mod status;
 pub mod streams;
+pub mod target;
 pub mod worker;
 mod write_limit;

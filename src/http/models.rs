@@ -10,17 +10,17 @@ use tidegate_protocol::openai as wire;
 use super::caller::identify;
 use super::chat::ChatLimits;
 use super::error::ApiError;
+use super::fleets::{FleetView, TargetInfo, told};
 use super::native::Native;
 use super::openai::OpenAi;
 use crate::admission::Admission;
-use crate::backend::{Health, Reachability};
 use crate::config::{Model, ProviderKind};
 use crate::routing::Catalog;
 
-/// The models and the health of their upstreams, in the catalog's order.
+/// The models and the state of their targets, in the catalog's order.
 pub struct Models {
     pub catalog: Arc<Catalog>,
-    pub health: Vec<Arc<Health>>,
+    pub fleets: Vec<FleetView>,
     /// Unix time in seconds at which the gateway started.
     pub started: u64,
 }
@@ -36,34 +36,40 @@ pub struct ModelInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     max_concurrency: usize,
+    policy: &'static str,
+    targets: Vec<TargetInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
 }
 
 impl Models {
-    /// Every model with the state of its upstream.
+    /// Brings the metrics of all targets up to date.
+    pub fn measure(&self) {
+        self.fleets.iter().for_each(FleetView::measure);
+    }
+
+    /// Every model with the state of its targets.
     #[must_use]
     pub fn describe(&self) -> Vec<ModelInfo> {
         let active = self.catalog.active().map(|model| model.name.clone());
-        let models = self.catalog.models().iter().zip(&self.health);
-        models.map(|(model, health)| describe(model, &health.get(), active.as_deref())).collect()
+        let models = self.catalog.models().iter().zip(&self.fleets);
+        models.map(|(model, fleet)| describe(model, fleet, active.as_deref())).collect()
     }
 }
 
-fn describe(model: &Model, health: &Reachability, active: Option<&str>) -> ModelInfo {
-    let reason = match health {
-        Reachability::Unreachable(why) => Some(why.clone()),
-        _ => None,
-    };
-    let builtin = model.provider == ProviderKind::Builtin;
+fn describe(model: &Model, view: &FleetView, active: Option<&str>) -> ModelInfo {
+    let (status, reason) = told(&view.reachability());
+    let builtin = model.targets.iter().any(|target| target.provider == ProviderKind::Builtin);
     ModelInfo {
         name: model.name.clone(),
-        provider: model.provider.as_str(),
+        provider: model.provider(),
         r#type: model.model_type.as_str(),
         active: Some(model.name.as_str()) == active,
-        status: health.as_str(),
+        status,
         reason,
-        max_concurrency: model.max_concurrency,
+        max_concurrency: model.max_concurrency(),
+        policy: model.routing.policy.as_str(),
+        targets: view.describe(&model.targets),
         note: builtin.then_some("a small deterministic demo model inside the gateway, not an LLM"),
     }
 }
@@ -100,7 +106,7 @@ pub async fn list_openai(
     identify(&http, admission.keys(), &limits.proxies)?;
     let catalog = models.catalog.models().iter();
     let names: Vec<_> =
-        catalog.map(|model| (model.name.clone(), model.provider.as_str().to_owned())).collect();
+        catalog.map(|model| (model.name.clone(), model.provider().to_owned())).collect();
     let body = wire::models_body(&names, models.started);
     Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }
@@ -119,6 +125,6 @@ pub async fn show_openai(
 ) -> Result<HttpResponse, ApiError<OpenAi>> {
     identify(&http, admission.keys(), &limits.proxies)?;
     let model = models.catalog.find(&name)?;
-    let body = wire::model_body(&model.name, model.provider.as_str(), models.started);
+    let body = wire::model_body(&model.name, model.provider(), models.started);
     Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }

@@ -32,7 +32,7 @@ fn listed(model: &Model) -> Listed {
     };
     Listed {
         name: model.name.clone(),
-        family: model.provider.as_str().to_owned(),
+        family: model.provider().to_owned(),
         capabilities: vec![capability],
     }
 }
@@ -104,8 +104,7 @@ pub async fn show(
         return Err(failure.into());
     };
     // A model whose upstream does not answer is there all the same.
-    let described = timeout(DESCRIBE_TIME, handle.provider.describe()).await;
-    let described = described.ok().and_then(Result::ok).flatten();
+    let described = timeout(DESCRIBE_TIME, handle.lane.describe()).await.ok().flatten();
     Ok(json(listing::show_body(&listed(model), &started(&models), described.as_deref())))
 }
 

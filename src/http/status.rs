@@ -66,7 +66,9 @@ pub async fn metrics(
     metrics: Data<Metrics>,
     directory: Data<Directory>,
     journals: Data<Journals>,
+    models: Data<Models>,
 ) -> HttpResponse {
+    models.measure();
     journals.forget_old(Instant::now());
     let buffered = directory.held_bytes().await;
     metrics.buffered_bytes.set(i64::try_from(buffered).unwrap_or(i64::MAX));

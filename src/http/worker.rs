@@ -9,11 +9,10 @@ use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
 
 use super::dialect::AnswerContext;
 use crate::admission::Ticket;
-use crate::backend::{Claimant, CountTokens, Generate};
-use crate::config::{Disconnect, Model};
-use crate::provider::{self, Provider};
+use crate::backend::{Claimant, CountTokens, Generate, Lane};
+use crate::config::Disconnect;
 use crate::registry::{Open, Opened, Registry};
-use crate::routing::Route;
+use crate::routing::{Need, Route};
 use crate::stream::{Journals, Keeping, StreamMeta, StreamSpec};
 use crate::telemetry::ModelMetrics;
 
@@ -21,8 +20,10 @@ use crate::telemetry::ModelMetrics;
 pub struct ModelHandle {
     pub backend: Arc<Recipient<Generate>>,
     pub counter: Recipient<CountTokens>,
-    /// To be asked what its upstream says of the model.
-    pub provider: Rc<dyn Provider>,
+    /// To be asked what an upstream says of the model.
+    pub lane: Rc<Lane>,
+    /// Where there is no choice.
+    pub only_target: Option<Arc<str>>,
     /// One reference for a stream to take, instead of a dozen that all workers share.
     pub metrics: Arc<ModelMetrics>,
 }
@@ -38,6 +39,7 @@ pub(super) struct Opening {
     pub disconnect: Disconnect,
     pub keeping: Option<Keeping>,
     pub claimant: Claimant,
+    pub need: Need,
 }
 
 /// Everything of one stream lives on one worker; these are the ways into it.
@@ -81,20 +83,22 @@ impl Worker {
         ticket: Ticket,
         request: Request,
     ) -> Result<Opened, Failure> {
-        let Opening { id, arrived, dialect, encoder, disconnect, claimant, keeping } = opening;
+        let Opening { id, arrived, dialect, encoder, disconnect, claimant, need, keeping } = opening;
         let model = &ticket.route.model;
         let handle = self.model(&ticket.route)?;
         let spec = StreamSpec {
             meta: StreamMeta {
                 id,
                 model: model.name.clone(),
-                provider: model.provider.as_str(),
+                provider: model.provider(),
+                target: handle.only_target.clone(),
                 dialect,
                 owner: ticket.caller.owner,
                 client: ticket.caller.address,
                 arrived,
             },
             request: Arc::new(request),
+            need,
             claimant,
             encoder,
             backend: Arc::clone(&handle.backend),
@@ -112,14 +116,14 @@ impl Worker {
 /// What the encoder of this answer must know.
 pub(super) fn answer_context<'a>(
     id: StreamId,
-    model: &'a Model,
+    route: &'a Route,
     request: &Request,
 ) -> AnswerContext<'a> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     AnswerContext {
         id,
-        model: &model.name,
-        relay: provider::relays(model.provider, request),
+        model: &route.model.name,
+        relay: route.relays(request),
         created: now.map_or(0, |since| since.as_secs()),
     }
 }

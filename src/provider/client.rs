@@ -22,7 +22,7 @@ use super::ask::Ask;
 use super::connector::{Hosts, UpstreamConnector};
 use super::plain::PlainClient;
 use super::refused::{Refused, SendFault, failure_of, no_answer};
-use crate::config::{Model, Secret};
+use crate::config::{self, Model, Secret};
 
 const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -125,20 +125,21 @@ pub struct Target {
 impl Target {
     /// `wire` says where answers are asked for.
     #[must_use]
-    pub fn new(client: HttpClient, model: &Model, wire: Wire) -> Self {
-        let base_url = model.base_url.clone();
+    pub fn new(client: HttpClient, target: &config::Target, wire: Wire) -> Self {
+        let base_url = target.base_url.clone();
+        let api_key = target.api_keys.first();
         let ask = |form: Form| {
             let url = format!("{base_url}{}", form.path());
-            let ask = Ask::new(Method::POST, &url, model.api_key.as_ref());
+            let ask = Ask::new(Method::POST, &url, api_key);
             (form, ask.map(|ask| ask.with(ACCEPT, HeaderValue::from_static(STREAMS))))
         };
         Self {
             client,
             asks: Form::all(wire).map(ask),
             base_url,
-            api_key: model.api_key.clone(),
-            upstream_model: model.upstream_model.clone(),
-            max_frame_bytes: model.max_line_bytes,
+            api_key: api_key.cloned(),
+            upstream_model: target.upstream_model.clone(),
+            max_frame_bytes: target.max_line_bytes,
         }
     }
 

@@ -34,8 +34,9 @@ pub struct Hosts(Rc<HashMap<String, Host>>);
 impl Hosts {
     fn of(models: &[Model]) -> Self {
         let mut hosts: HashMap<String, Host> = HashMap::new();
-        for model in models {
-            let uri = model.base_url.parse::<Uri>().ok();
+        let targets = models.iter().flat_map(|model| model.targets.iter().map(move |t| (model, t)));
+        for (model, target) in targets {
+            let uri = target.base_url.parse::<Uri>().ok();
             if let Some(authority) = uri.as_ref().and_then(Uri::authority) {
                 let host = hosts.entry(authority.as_str().to_owned()).or_default();
                 host.limit = host.limit.max(model.timeouts.connect);

@@ -36,7 +36,7 @@ use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::LocalBoxStream;
 use tidegate_protocol::{Batch, ErrorKind, Failure, Request, StreamId, Wire, fit};
 
-use crate::config::{Model, ProviderKind};
+use crate::config::{ProviderKind, Target};
 use client::HttpClient;
 
 pub use client::Pool;
@@ -78,7 +78,7 @@ impl Reading {
 /// An answer in one piece, or a list of models, is read up to here.
 const WHOLE_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Speaks to one kind of upstream for one model.
+/// Speaks to one upstream for one model.
 pub trait Provider {
     /// Sends the request; resolves when the upstream has accepted it with a response head.
     fn open(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refused>>;
@@ -108,13 +108,13 @@ pub trait Provider {
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>>;
 }
 
-/// The provider that serves `model`.
+/// The provider that speaks to `target`.
 #[must_use]
-pub fn for_model(model: &Model, client: &HttpClient) -> Rc<dyn Provider> {
-    match model.provider {
-        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(client, model)),
-        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(client, model)),
-        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(client, model)),
+pub fn for_target(target: &Target, client: &HttpClient) -> Rc<dyn Provider> {
+    match target.provider {
+        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(client, target)),
+        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(client, target)),
+        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(client, target)),
         ProviderKind::Builtin => Rc::new(builtin::Builtin),
     }
 }
@@ -134,6 +134,43 @@ pub fn ignored(kind: ProviderKind, request: &Request) -> Result<Vec<String>, Fai
     match wire(kind) {
         Some(wire) => fit::ignored(request, wire),
         None => builtin::ignored(request),
+    }
+}
+
+/// What providers of several kinds make of a request.
+#[derive(Debug, Default)]
+pub struct Fit {
+    /// The fields of the client's body that any of them leaves out.
+    pub ignored: Vec<String>,
+    /// Those that must not be sent it: they would have to leave out what must not be.
+    pub unfit: Vec<ProviderKind>,
+}
+
+/// What providers of these kinds make of `request`.
+///
+/// # Errors
+/// As [`ignored`], where it fits none of them.
+pub fn fit(kinds: &[ProviderKind], request: &Request) -> Result<Fit, Failure> {
+    let mut fit = Fit::default();
+    let mut refusal = None;
+    for kind in kinds {
+        match ignored(*kind, request) {
+            Ok(fields) => {
+                for field in fields {
+                    if !fit.ignored.contains(&field) {
+                        fit.ignored.push(field);
+                    }
+                }
+            }
+            Err(failure) => {
+                fit.unfit.push(*kind);
+                refusal.get_or_insert(failure);
+            }
+        }
+    }
+    match refusal {
+        Some(failure) if fit.unfit.len() == kinds.len() => Err(failure),
+        _ => Ok(fit),
     }
 }
 

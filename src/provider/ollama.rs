@@ -13,7 +13,7 @@ use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Request, Wire, fit, o
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
 use super::{Answer, Call, Provider, Reading, Refused, WHOLE_BODY_BYTES, model_missing};
-use crate::config::Model;
+use crate::config;
 use crate::telemetry::clock::unix_nanos;
 
 /// A list of models is read up to here.
@@ -29,8 +29,8 @@ pub struct Ollama {
 }
 
 impl Ollama {
-    pub fn new(client: &HttpClient, model: &Model) -> Self {
-        Self { target: Rc::new(Target::new(client.clone(), model, Wire::Ollama)) }
+    pub fn new(client: &HttpClient, target: &config::Target) -> Self {
+        Self { target: Rc::new(Target::new(client.clone(), target, Wire::Ollama)) }
     }
 }
 
@@ -126,7 +126,7 @@ pub struct OllamaProbe(Target);
 
 impl OllamaProbe {
     #[must_use]
-    pub fn new(client: &HttpClient, candidate: &Model) -> Self {
+    pub fn new(client: &HttpClient, candidate: &config::Target) -> Self {
         Self(Target::new(client.clone(), candidate, Wire::Ollama))
     }
 

@@ -12,7 +12,7 @@ use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Original, Request, Wi
 use super::answer::HttpAnswer;
 use super::client::{HttpClient, Reply, Target};
 use super::{Answer, Call, Provider, Reading, Refused, WHOLE_BODY_BYTES, counting};
-use crate::config::{Model, ProviderKind};
+use crate::config::{self, ProviderKind};
 
 pub struct OpenAi {
     target: Rc<Target>,
@@ -21,9 +21,9 @@ pub struct OpenAi {
 }
 
 impl OpenAi {
-    pub fn new(client: &HttpClient, model: &Model) -> Self {
-        let target = Rc::new(Target::new(client.clone(), model, Wire::OpenAi));
-        Self { target, is_vllm: model.provider == ProviderKind::Vllm }
+    pub fn new(client: &HttpClient, target: &config::Target) -> Self {
+        let is_vllm = target.provider == ProviderKind::Vllm;
+        Self { target: Rc::new(Target::new(client.clone(), target, Wire::OpenAi)), is_vllm }
     }
 
     pub fn target(&self) -> &Rc<Target> {

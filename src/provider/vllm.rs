@@ -9,7 +9,7 @@ use tidegate_protocol::{Failure, Request, openai};
 use super::client::HttpClient;
 use super::openai::OpenAi;
 use super::{Answer, Call, Provider, Refused, counting, model_missing};
-use crate::config::Model;
+use crate::config;
 
 /// `/health` answers with an empty body.
 const HEALTH_BYTES: usize = 4096;
@@ -19,8 +19,8 @@ const LIST_BYTES: usize = 4 * 1024 * 1024;
 pub struct Vllm(OpenAi);
 
 impl Vllm {
-    pub fn new(client: &HttpClient, model: &Model) -> Self {
-        Self(OpenAi::new(client, model))
+    pub fn new(client: &HttpClient, target: &config::Target) -> Self {
+        Self(OpenAi::new(client, target))
     }
 }
 

@@ -1,117 +1,26 @@
-//! Which model serves a request.
+//! Which model serves a request, and which of its targets.
+//!
+//! Plain data and plain logic: no sockets, no tasks, and a clock only where the caller hands over
+//! the time. So the same code routes real requests and those of the simulator.
+//!
+//! - [`catalog`]: the models by name.
+//! - [`need`]: what a request needs of a target, and by what it is kept together with others.
+//! - [`fleet`]: the targets of one model: choosing one, and learning from how it went.
+//! - `field`: the targets as policies see them. [`policy`]: how one is chosen, a file each.
+//! - `circuit`: whether a target is asked at all. `estimate`: how soon it answers.
+//! - `fault`: which failures are a target's own.
 
-use std::sync::Arc;
+pub mod catalog;
+mod circuit;
+mod estimate;
+mod fault;
+mod field;
+pub mod fleet;
+pub mod need;
+pub mod policy;
 
-use tidegate_protocol::{ErrorKind, Failure, FieldFault, Request, Task};
-
-use crate::config::{Model, ModelType};
-
-/// A configured model and its place in the catalog.
-#[derive(Clone)]
-pub struct Route {
-    /// Index of the model; backends are kept in the same order.
-    pub index: usize,
-    pub model: Arc<Model>,
-}
-
-/// All models, and the one that serves requests that name none.
-pub struct Catalog {
-    models: Vec<Arc<Model>>,
-    active: usize,
-}
-
-impl Catalog {
-    /// `active` names one of `models`; the first is active otherwise.
-    #[must_use]
-    pub fn new(models: Vec<Model>, active: Option<&str>) -> Self {
-        let index = models.iter().position(|model| Some(model.name.as_str()) == active);
-        Self { models: models.into_iter().map(Arc::new).collect(), active: index.unwrap_or(0) }
-    }
-
-    #[must_use]
-    pub fn models(&self) -> &[Arc<Model>] {
-        &self.models
-    }
-
-    #[must_use]
-    pub fn active(&self) -> Option<&Arc<Model>> {
-        self.models.get(self.active)
-    }
-
-    /// Finds the model a request asks for. Where it names none, the active one serves chats and
-    /// completions; embeddings are served by the one model for them, if there is just one: vectors
-    /// of two models cannot be compared.
-    ///
-    /// # Errors
-    /// [`ErrorKind::ModelNotFound`], listing the models there are; [`ErrorKind::InvalidRequest`]
-    /// when the model is of another type, or must be named.
-    pub fn resolve(&self, request: &Request) -> Result<Route, Failure> {
-        let types = serving(&request.task);
-        let index = match request.model.as_deref() {
-            Some(name) => self.position(name)?,
-            None if matches!(request.task, Task::Embedding(_)) => self.only(types)?,
-            None => self.active,
-        };
-        let model = self.models.get(index).ok_or_else(|| self.unknown())?;
-        if types.contains(&model.model_type) {
-            return Ok(Route { index, model: Arc::clone(model) });
-        }
-        let (name, found) = (&model.name, model.model_type.as_str());
-        Err(wrong(format!("`{name}` is a model of type {found}; {}", self.offered(types))))
-    }
-
-    /// The model of that name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::ModelNotFound`], listing the models there are.
-    pub fn find(&self, name: &str) -> Result<&Arc<Model>, Failure> {
-        self.models.get(self.position(name)?).ok_or_else(|| self.unknown())
-    }
-
-    fn position(&self, name: &str) -> Result<usize, Failure> {
-        let index = self.models.iter().position(|model| model.name == name);
-        index.ok_or_else(|| self.unknown())
-    }
-
-    /// The one model of these types.
-    fn only(&self, types: &[ModelType]) -> Result<usize, Failure> {
-        let mut of_type = self.models.iter().enumerate().filter(|(_, model)| is_of(model, types));
-        match (of_type.next(), of_type.next()) {
-            (Some((index, _)), None) => Ok(index),
-            _ => Err(wrong(format!("must be named; {}", self.offered(types)))),
-        }
-    }
-
-    fn unknown(&self) -> Failure {
-        let known: Vec<_> = self.models.iter().map(|model| model.name.as_str()).collect();
-        let message = format!("no such model here; there is: {}", known.join(", "));
-        Failure::new(ErrorKind::ModelNotFound, message)
-    }
-
-    /// What would be right.
-    fn offered(&self, types: &[ModelType]) -> String {
-        let words: Vec<_> = types.iter().map(|known| known.as_str()).collect();
-        let fitting = self.models.iter().filter(|model| is_of(model, types));
-        let names: Vec<_> = fitting.map(|model| model.name.as_str()).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        format!("of type {} there is: {names}", words.join(" or "))
-    }
-}
-
-fn is_of(model: &Model, types: &[ModelType]) -> bool {
-    types.contains(&model.model_type)
-}
-
-/// The types of models that can do it.
-fn serving(task: &Task) -> &'static [ModelType] {
-    match task {
-        Task::Chat(_) => &[ModelType::Chat],
-        // A model that can chat can continue a text.
-        Task::Completion(_) => &[ModelType::Completion, ModelType::Chat],
-        Task::Embedding(_) => &[ModelType::Embedding],
-    }
-}
-
-fn wrong(message: String) -> Failure {
-    Failure::invalid(vec![FieldFault { field: "model".to_owned(), message }])
-}
+pub use catalog::{Catalog, Route};
+pub use circuit::CircuitState;
+pub use fault::{Fault, cause_of};
+pub use fleet::{Fleet, NoTarget, Pick, TargetState};
+pub use need::Need;

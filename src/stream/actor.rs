@@ -23,7 +23,8 @@ use super::subscription::{Subscription, subscription};
 use super::takeover;
 use super::transcript::Transcript;
 use crate::backend::{Claimant, Generate, Progress, RetryReason};
-use crate::config::{Disconnect, OnDisconnect};
+use crate::config::{Cause, Disconnect, OnDisconnect};
+use crate::routing::Need;
 use crate::telemetry::{Ledger, StreamRecorder};
 
 /// One answer being generated.
@@ -79,6 +80,7 @@ pub enum Begun {
 struct Opening {
     backend: Arc<Recipient<Generate>>,
     request: Arc<Request>,
+    need: Need,
     claimant: Claimant,
 }
 
@@ -119,8 +121,8 @@ impl StreamActor {
             }
         };
         let recorder = StreamRecorder::start(spec.metrics, ledger, spec.meta.arrived);
-        let StreamSpec { backend, request, claimant, .. } = spec;
-        let opening = Opening { backend, request, claimant };
+        let StreamSpec { backend, request, need, claimant, .. } = spec;
+        let opening = Opening { backend, request, need, claimant };
         let actor = Self {
             _lease: lease,
             meta: spec.meta,
@@ -177,6 +179,14 @@ impl StreamActor {
         let (attempt, reason) = (self.recorder.attempts(), reason.as_str());
         let error = failure.logged();
         tracing::info!(%id, model, attempt, reason, error, "the upstream is asked once more");
+    }
+
+    fn failed_over(&mut self, cause: Cause, failure: &Failure) {
+        self.recorder.failed_over(cause, failure.kind);
+        let StreamMeta { id, model, target, .. } = &self.meta;
+        let (target, cause) = (target.as_deref().unwrap_or_default(), cause.as_str());
+        let (attempt, error) = (self.recorder.attempts(), failure.logged());
+        tracing::info!(%id, model, target, cause, attempt, error, "another target is asked");
     }
 
     /// The backend's word on the end, read in the light of why it was asked to end.
@@ -236,7 +246,7 @@ impl Actor for StreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(Opening { backend, request, claimant }) = self.opening.take() else { return };
+        let Some(Opening { backend, request, need, claimant }) = self.opening.take() else { return };
         if self.policy.policy != OnDisconnect::Cancel {
             let departures = self.transcript.departures().into_actor(self);
             ctx.spawn(departures.map(|(), actor, ctx| actor.left_alone(ctx)).finish());
@@ -244,6 +254,7 @@ impl Actor for StreamActor {
         backend.do_send(Generate {
             id: self.meta.id,
             request,
+            need,
             claimant,
             stream: Arc::new(ctx.address().recipient()),
             cancel: self.control.token.clone(),
@@ -264,6 +275,11 @@ impl Handler<Progress> for StreamActor {
                 self.state = State::Connecting;
                 self.recorder.dispatched(queue_wait);
             }
+            Progress::Asked { target } => {
+                self.state = State::Connecting;
+                self.meta.target = Some(target);
+            }
+            Progress::FailedOver { cause, failure } => self.failed_over(cause, &failure),
             Progress::Retrying { reason, failure } => self.retrying(reason, &failure),
             Progress::Accepted => self.state = State::Waiting,
             Progress::Takeover(takeover) => {
@@ -300,12 +316,13 @@ impl Handler<Inspect> for StreamActor {
     type Result = StreamInfo;
 
     fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> StreamInfo {
-        let StreamMeta { id, model, provider, dialect, owner, client, .. } = &self.meta;
+        let StreamMeta { id, model, provider, target, dialect, owner, client, .. } = &self.meta;
         StreamInfo {
             arrived: self.meta.arrived,
             request_id: id.to_string(),
             model: model.clone(),
             provider,
+            target: target.as_deref().map(str::to_owned),
             dialect,
             state: self.state.as_str(),
             age_ms: millis(self.recorder.age()),

@@ -40,6 +40,8 @@ pub struct StreamInfo {
     pub request_id: String,
     pub model: String,
     pub provider: &'static str,
+    /// The target that is asked, once one is.
+    pub target: Option<String>,
     pub dialect: &'static str,
     /// `queued`, `connecting`, `waiting` or `streaming`.
     pub state: &'static str,

@@ -29,7 +29,7 @@ pub use actor::{Begun, StreamActor};
 pub use delivery::{Closing, Delivery, Frame};
 pub use journals::{Claim, Journals, NotKept, Standing};
 pub use level::Level;
-pub use message::{Cancel, CancelCause, Gone, Inspect, StreamInfo};
+pub use message::{Cancel, CancelCause, Gone, Inspect, StreamInfo, millis};
 pub use slot::{Cap, Lease, Slot};
 pub use spec::{Keeping, StreamMeta, StreamSpec};
 pub use subscription::{Leaver, Subscription};

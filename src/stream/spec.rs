@@ -10,6 +10,7 @@ use tidegate_protocol::{Encoder, Framing, Request, StreamId};
 use super::journals::Claim;
 use crate::backend::{Claimant, Generate};
 use crate::config::Disconnect;
+use crate::routing::Need;
 use crate::telemetry::ModelMetrics;
 
 /// What stays the same over a stream's life and is shown of it.
@@ -18,6 +19,8 @@ pub struct StreamMeta {
     pub id: StreamId,
     pub model: String,
     pub provider: &'static str,
+    /// The target that is asked; of several none at first.
+    pub target: Option<Arc<str>>,
     pub dialect: &'static str,
     /// Whose stream it is; checked at every look-up.
     pub owner: Arc<str>,
@@ -30,6 +33,8 @@ pub struct StreamMeta {
 pub struct StreamSpec {
     pub meta: StreamMeta,
     pub request: Arc<Request>,
+    /// What it needs of a target.
+    pub need: Need,
     /// How its turn is decided where the model is busy.
     pub claimant: Claimant,
     /// Writes in the client's dialect.

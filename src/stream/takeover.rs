@@ -23,6 +23,14 @@ pub(super) fn note(
         Takeover::Hedged(result) => {
             recorder.hedged(result.as_str(), result != HedgeResult::Refused);
         }
+        Takeover::Instead { by, cause, failure } => {
+            log(&by, &failure, 0, "another model answers instead");
+            recorder.fell_back(cause, true);
+        }
+        Takeover::NotInstead { by, cause, failure } => {
+            log(&by, &failure, 0, "another model did not answer instead");
+            recorder.fell_back(cause, false);
+        }
         Takeover::Continued { by, failure, signature } => {
             log(&by, &failure, recorder.chunk_count(), "another model goes on with the answer");
             recorder.continued(failure.kind);

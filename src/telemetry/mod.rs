@@ -1,6 +1,7 @@
 //! What the person on call sees: every metric declared once, and the guards that record.
 //!
-//! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has.
+//! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has;
+//!   `target`: those of its targets.
 //! - `ledger`: all streams, counted so that every scrape adds up.
 //! - `store`, `journal`: what is kept of responses, and of streams.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
@@ -17,6 +18,7 @@ mod model;
 pub mod panics;
 pub mod recorder;
 mod store;
+mod target;
 
 pub use journal::{Attached, Forgotten, JournalMetrics};
 pub use ledger::Ledger;
@@ -24,3 +26,4 @@ pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;
 pub use store::{Evicted, StoreMetrics};
+pub use target::{TargetMetrics, TargetResult};

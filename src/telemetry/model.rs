@@ -6,7 +6,8 @@ use prometheus::{
 use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
-use crate::config::Priority;
+use super::target::{TargetFamilies, TargetMetrics};
+use crate::config::{Cause, Priority};
 
 const INFERENCE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 const FIRST_TOKEN_BUCKETS: &[f64] =
@@ -34,6 +35,7 @@ pub(super) struct ModelFamilies {
     permits_in_use: IntGaugeVec,
     permits: IntGaugeVec,
     upstreams: UpstreamFamilies,
+    targets: TargetFamilies,
 }
 
 /// Of these, what is known of the queue.
@@ -160,10 +162,11 @@ impl ModelFamilies {
             )?,
             permits: declare.gauges(
                 "ai_gateway_permits",
-                "The model's max concurrency.",
+                "Requests that the model's targets work on at a time, while they may be asked.",
                 &["model"],
             )?,
             upstreams: UpstreamFamilies::declare(declare)?,
+            targets: TargetFamilies::declare(declare)?,
         })
     }
 
@@ -186,6 +189,7 @@ impl ModelFamilies {
             permits: self.permits.with_label_values(label),
             upstream_up: self.upstreams.up.with_label_values(label),
             upstreams: self.upstreams.clone(),
+            targets: self.targets.clone(),
         }
     }
 }
@@ -208,6 +212,7 @@ pub struct ModelMetrics {
     pub permits: IntGauge,
     pub upstream_up: Gauge,
     upstreams: UpstreamFamilies,
+    targets: TargetFamilies,
 }
 
 impl ModelMetrics {
@@ -252,6 +257,27 @@ impl ModelMetrics {
         for result in results {
             self.upstreams.hedges.with_label_values(&[self.model.as_str(), result]);
         }
+    }
+
+    /// The handles of one target.
+    #[must_use]
+    pub fn target(&self, target: &str) -> TargetMetrics {
+        self.targets.of(&self.model, target)
+    }
+
+    /// Gives each cause of going elsewhere its series.
+    pub fn declare_causes(&self) {
+        self.targets.declare_causes(&self.model);
+    }
+
+    /// Counts a request that went to another target.
+    pub fn count_failover(&self, cause: Cause) {
+        self.targets.count_failover(&self.model, cause);
+    }
+
+    /// Counts a request that another model was asked for instead, and whether it answered.
+    pub fn count_fallback(&self, cause: Cause, answered: bool) {
+        self.targets.count_fallback(&self.model, cause, answered);
     }
 
     /// Counts one failure of the upstream.

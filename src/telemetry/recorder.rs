@@ -7,6 +7,7 @@ use tidegate_protocol::{ErrorKind, Outcome, Usage};
 
 use super::ledger::Ledger;
 use super::model::ModelMetrics;
+use crate::config::Cause;
 
 /// Watches one stream from its opening; records it when it ends, or when it is dropped without
 /// an end, which only a fault of the gateway itself can cause.
@@ -61,6 +62,19 @@ impl StreamRecorder {
     pub fn retried(&mut self, reason: &'static str) {
         self.attempts += 1;
         self.metrics.count_retry(reason);
+    }
+
+    /// A target gave no answer; another is asked.
+    pub fn failed_over(&mut self, cause: Cause, failure: ErrorKind) {
+        self.attempts += 1;
+        self.metrics.count_failover(cause);
+        self.metrics.count_upstream_failure(failure);
+    }
+
+    /// Another model was asked instead, and answers or does not.
+    pub fn fell_back(&mut self, cause: Cause, answers: bool) {
+        self.attempts += 1;
+        self.metrics.count_fallback(cause, answers);
     }
 
     /// The upstream failed, and another model goes on with the answer.

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     QueueFull,
     /// The request waited in the model's queue for too long.
     QueueTimeout,
+    /// None of the model's upstreams can be asked now.
+    NoTarget,
     /// The gateway is shutting down and takes no new streams.
     Draining,
     /// No connection to the upstream.
@@ -88,6 +90,7 @@ impl ErrorKind {
             Self::Capacity => "CAPACITY",
             Self::QueueFull => "QUEUE_FULL",
             Self::QueueTimeout => "QUEUE_TIMEOUT",
+            Self::NoTarget => "NO_TARGET",
             Self::Draining => "DRAINING",
             Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
             Self::UpstreamTimeout => "UPSTREAM_TIMEOUT",
@@ -114,7 +117,8 @@ impl ErrorKind {
             Self::Truncated => Outcome::Truncated,
             Self::Drained | Self::Draining => Outcome::Drained,
             Self::UpstreamTimeout | Self::QueueTimeout | Self::RequestTimeout => Outcome::TimedOut,
-            Self::UpstreamUnreachable
+            Self::NoTarget
+            | Self::UpstreamUnreachable
             | Self::UpstreamRateLimited
             | Self::UpstreamOverloaded
             | Self::UpstreamRejected

@@ -8,6 +8,7 @@ use super::*;
 fn gauges() -> PoolGauges {
     let gauge = |name: &str| IntGauge::new(name, "help").unwrap();
     PoolGauges {
+        all: gauge("all"),
         in_use: gauge("in_use"),
         queued: gauge("queued"),
         by_class: [gauge("low"), gauge("normal"), gauge("high")],

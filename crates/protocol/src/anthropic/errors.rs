@@ -49,6 +49,7 @@ fn error_type(kind: ErrorKind) -> &'static str {
         | ErrorKind::QueueFull
         | ErrorKind::UpstreamRateLimited => "rate_limit_error",
         ErrorKind::QueueTimeout
+        | ErrorKind::NoTarget
         | ErrorKind::Draining
         | ErrorKind::Drained
         | ErrorKind::UpstreamOverloaded => "overloaded_error",

@@ -1,0 +1,237 @@
+//! One model as pumps reach it: its targets, and the permits of all of them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tidegate_protocol::{ErrorKind, Failure, FieldFault, Request};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::permits::{Acquired, Permit, PermitPool};
+use super::turn::Claimant;
+use crate::config::{Cause, ProviderKind, Timeouts};
+use crate::provider::{self, Provider};
+use crate::routing::{Fault, Fleet, Need, NoTarget, Pick};
+use crate::telemetry::{TargetMetrics, TargetResult};
+
+/// One upstream of a model, as one worker reaches it.
+pub struct Upstream {
+    pub name: Arc<str>,
+    pub kind: ProviderKind,
+    pub provider: Rc<dyn Provider>,
+    pub metrics: TargetMetrics,
+}
+
+/// What the targets of a model share, on all workers.
+#[derive(Clone)]
+pub struct Shared {
+    pub fleet: Arc<Fleet>,
+    /// As many as all targets that may be asked work on at a time.
+    pub permits: Arc<PermitPool>,
+    /// Is told whenever a target has done with a request.
+    pub freed: Arc<Notify>,
+}
+
+/// One model on one worker.
+pub struct Lane {
+    /// The public name.
+    pub name: Arc<str>,
+    /// At least one; in the order of the fleet.
+    pub upstreams: Vec<Upstream>,
+    /// Their kinds, each once.
+    pub kinds: Arc<[ProviderKind]>,
+    pub shared: Shared,
+    pub timeouts: Timeouts,
+    /// Whether any of them goes on with a trailing assistant message.
+    pub continues: bool,
+}
+
+impl Lane {
+    /// Whether there is a choice of targets.
+    #[must_use]
+    pub fn has_choice(&self) -> bool {
+        self.upstreams.len() > 1
+    }
+
+    /// A permit, if one becomes free within `limit`, that nobody takes back.
+    pub async fn permit(&self, claimant: &Claimant, limit: Duration) -> Option<Permit> {
+        let may_wait = !limit.is_zero();
+        let (class, caller) = (claimant.class, claimant.caller.clone());
+        let permit = match self.shared.permits.acquire(class, caller, may_wait) {
+            Acquired::Now(permit) => permit,
+            Acquired::Later(waiter) => timeout(limit, waiter).await.ok()?.ok()?,
+            Acquired::Full | Acquired::TooMany(_) | Acquired::Busy => return None,
+        };
+        permit.begin();
+        Some(permit)
+    }
+
+    /// A target for a request that has a permit and `tried` some already; none, now, if all that could
+    /// serve it are at work.
+    ///
+    /// # Errors
+    /// Where none can be asked.
+    pub fn serve(self: &Rc<Self>, need: &Need, tried: &[usize]) -> Result<Option<Serving>, NoTarget> {
+        match self.shared.fleet.pick(need, tried, Instant::now()) {
+            Ok(pick) => Ok(Some(Serving { pick, lane: Rc::clone(self), told: false })),
+            Err(NoTarget::Busy) => Ok(None),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Why nobody here can be asked for what is needed, in a client's words, and what that is a case of.
+    #[must_use]
+    pub fn refusal(&self, why: NoTarget, need: &Need) -> (Failure, Cause) {
+        match why {
+            NoTarget::Unable if self.is_too_long(need) => {
+                let tokens = need.prompt_tokens;
+                let message = format!("the prompt of about {tokens} tokens, and the answer that is asked for, are longer than this model takes");
+                let mut failure = Failure::new(ErrorKind::InvalidRequest, message);
+                failure.upstream_code = Some("context_length_exceeded");
+                (failure, Cause::Context)
+            }
+            NoTarget::Unable => {
+                let message = "this model cannot do what the request needs: tools, images or sound";
+                let field = "model".to_owned();
+                let faults = vec![FieldFault { field, message: message.to_owned() }];
+                (Failure::invalid(faults), Cause::Capability)
+            }
+            NoTarget::Down(pause) => {
+                let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+                let message = "none of the model's upstreams can be asked now";
+                let failure = Failure::new(ErrorKind::NoTarget, message);
+                (failure.retry_after(u32::try_from(seconds.max(1)).ok()), Cause::Refused)
+            }
+            NoTarget::Busy | NoTarget::Tried => {
+                let message = "the model's upstreams are at work";
+                (Failure::new(ErrorKind::NoTarget, message).retry_after(Some(1)), Cause::Refused)
+            }
+        }
+    }
+
+    fn is_too_long(&self, need: &Need) -> bool {
+        let short = Need { prompt_tokens: 0, max_tokens: None, ..need.clone() };
+        self.shared.fleet.is_able(&short)
+    }
+
+    /// What a request of `first` needs here, where this model is to be asked in its place with
+    /// `asked`: no target that would not be told a field which that of `first` is told, as the client
+    /// was told what is lost. None where that leaves nobody.
+    #[must_use]
+    pub fn in_place_of(
+        &self,
+        first: &Self,
+        need: &Need,
+        request: &Request,
+        asked: &Request,
+    ) -> Option<Need> {
+        let known = provider::fit(&first.kinds, request).ok()?.ignored;
+        let loses = |kind: &ProviderKind| {
+            let lost = provider::ignored(*kind, asked);
+            lost.map_or(true, |lost| lost.iter().any(|field| !known.contains(field)))
+        };
+        let unfit: Vec<_> = self.kinds.iter().copied().filter(loses).collect();
+        (unfit.len() < self.kinds.len()).then(|| Need { unfit, target: None, ..need.clone() })
+    }
+
+    /// What the first upstream that says anything of the model says of it, in Ollama's words.
+    pub async fn describe(&self) -> Option<Bytes> {
+        for upstream in &self.upstreams {
+            if let Ok(Some(described)) = upstream.provider.describe().await {
+                return Some(described);
+            }
+        }
+        None
+    }
+
+    /// Whether the client's encoder expects frames that are passed on as they came.
+    #[must_use]
+    pub fn relays(&self, request: &Request) -> bool {
+        self.kinds.iter().any(|kind| provider::relays(*kind, request))
+    }
+}
+
+/// A request at work at a target. Dropping it gives back the target's room, before the permit is.
+pub struct Serving {
+    pick: Pick,
+    lane: Rc<Lane>,
+    told: bool,
+}
+
+impl Serving {
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.pick.target()
+    }
+
+    #[must_use]
+    pub fn lane(&self) -> &Rc<Lane> {
+        &self.lane
+    }
+
+    /// The upstream that serves.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&Upstream> {
+        self.lane.upstreams.get(self.pick.target())
+    }
+
+    /// Whether others were answered by it lately.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.pick.is_proven(Instant::now())
+    }
+
+    /// The first piece of the answer is there.
+    pub fn begun(&mut self) {
+        self.pick.begun(Instant::now());
+    }
+
+    /// The answer comes in one piece: how long it takes says nothing about the first token.
+    pub fn is_whole(&mut self) {
+        self.pick.untimed();
+    }
+
+    /// The answer is whole.
+    pub fn succeeded(&mut self) {
+        self.pick.succeeded(Instant::now());
+        self.tell(TargetResult::Answered);
+    }
+
+    /// It failed; whether the target is to blame, the failure says.
+    pub fn failed(&mut self, failure: &Failure) {
+        match Fault::of(failure) {
+            Some(fault) => {
+                self.pick.failed(Instant::now(), fault);
+                let is_busy = matches!(fault, Fault::Busy(_));
+                self.tell(if is_busy { TargetResult::Busy } else { TargetResult::Failed });
+                let Shared { fleet, permits, .. } = &self.lane.shared;
+                permits.resize(fleet.capacity(Instant::now()));
+            }
+            // It answered, and rightly.
+            None if failure.kind == ErrorKind::UpstreamRejected => {
+                self.pick.succeeded(Instant::now());
+                self.tell(TargetResult::Refused);
+            }
+            None => {}
+        }
+    }
+
+    fn tell(&mut self, result: TargetResult) {
+        if !std::mem::replace(&mut self.told, true)
+            && let Some(upstream) = self.upstream()
+        {
+            upstream.metrics.count(result);
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.tell(TargetResult::GivenUp);
+        if self.lane.has_choice() {
+            self.lane.shared.freed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Reads the targets of a model: those of `[[models.targets]]`, or the one that its own keys describe.
+
+use super::credentials::{self, Upstream};
+use super::environment::NamedModel;
+use super::kind;
+use super::models::DEFAULT_MAX_CONCURRENCY;
+use super::section::Section;
+use super::targets::{
+    Abilities, DEFAULT_MAX_LINE_BYTES, DEFAULT_WEIGHT, Price, ProviderKind, Target,
+};
+
+/// What a model says for all its targets; each of them may say otherwise.
+#[derive(Clone)]
+struct Common {
+    provider: Option<ProviderKind>,
+    upstream_model: String,
+    max_concurrency: usize,
+    max_line_bytes: usize,
+    abilities: Abilities,
+    price: Price,
+    continues: bool,
+}
+
+/// Keys that lead somewhere: a model with targets has none, as no key may go where it was not meant to.
+const OF_ONE_UPSTREAM: [&str; 3] = ["base_url", "api_key", "api_key_env"];
+
+/// Reads the targets of the model called `name`, whose kind has been read as `provider`.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    name: &str,
+    provider: Option<ProviderKind>,
+    named: Option<NamedModel<'_>>,
+) -> Vec<Target> {
+    let default = Common {
+        provider,
+        upstream_model: name.to_owned(),
+        max_concurrency: DEFAULT_MAX_CONCURRENCY,
+        max_line_bytes: DEFAULT_MAX_LINE_BYTES,
+        abilities: Abilities::default(),
+        price: Price::default(),
+        continues: false,
+    };
+    let common = Common::read(section, &default);
+    if section.in_file("targets").is_none() {
+        let base_url = read_base_url(section, provider);
+        let api_key =
+            credentials::read(section, &Upstream { provider, base_url: &base_url, named });
+        let target = provider.map(|provider| Target {
+            base_url,
+            api_keys: api_key.into_iter().collect(),
+            ..common.target(provider.as_str().to_owned(), provider)
+        });
+        return target.into_iter().collect();
+    }
+    for key in OF_ONE_UPSTREAM {
+        if section.is_given(key) {
+            section.conflict(key, "must stand in each of [[models.targets]]");
+        }
+        section.known.push(key);
+    }
+    let mut names = Vec::new();
+    let targets = section.sections("targets", |target| read_target(target, &common, &mut names));
+    if targets.is_empty() && section.is_sound("targets") {
+        section.conflict("targets", "must not be empty");
+    }
+    targets.into_iter().flatten().collect()
+}
+
+impl Common {
+    fn read(section: &mut Section<'_>, default: &Self) -> Self {
+        let upstream_model = kind::text("1 to 256 characters", |text| {
+            (1..=256).contains(&text.chars().count()).then(|| text.to_owned())
+        });
+        let mut integer =
+            |key, default, range| section.get(key, &kind::integer(range), default);
+        let max_concurrency = integer("max_concurrency", default.max_concurrency, 1..=100_000);
+        let max_line_bytes = integer("max_line_bytes", default.max_line_bytes, 1024..=67_108_864);
+        let continues = section.get("continues", &kind::boolean(), default.continues);
+        if continues && default.provider == Some(ProviderKind::Builtin) {
+            section.conflict("continues", "the builtin model begins anew with every request");
+        }
+        Self {
+            provider: default.provider,
+            upstream_model: section.get(
+                "upstream_model",
+                &upstream_model,
+                default.upstream_model.clone(),
+            ),
+            max_concurrency,
+            max_line_bytes,
+            abilities: Abilities::read(section, &default.abilities),
+            price: Price::read(section, default.price),
+            continues,
+        }
+    }
+
+    fn target(self, name: String, provider: ProviderKind) -> Target {
+        Target {
+            name,
+            provider,
+            base_url: String::new(),
+            upstream_model: self.upstream_model,
+            api_keys: Vec::new(),
+            max_concurrency: self.max_concurrency,
+            weight: DEFAULT_WEIGHT,
+            abilities: self.abilities,
+            price: self.price,
+            continues: self.continues,
+            max_line_bytes: self.max_line_bytes,
+        }
+    }
+}
+
+fn read_target(
+    section: &mut Section<'_>,
+    common: &Common,
+    names: &mut Vec<String>,
+) -> Option<Target> {
+    let providers = kind::choice(&ProviderKind::ALL, ProviderKind::as_str);
+    let provider = match common.provider {
+        Some(provider) => Some(section.get("provider", &providers, provider)),
+        None => section.required("provider", &providers),
+    };
+    let place = names.len() + 1;
+    let default = provider.map_or_else(String::new, |kind| format!("{}-{place}", kind.as_str()));
+    let name = section.get("name", &kind::name(64, "._:/-"), default);
+    if names.contains(&name) {
+        section.conflict("name", "must be unique: another target of this model has it too");
+    }
+    names.push(name.clone());
+    let weight = section.get("weight", &kind::integer(0..=1000), DEFAULT_WEIGHT);
+    let base_url = read_base_url(section, provider);
+    let upstream = Upstream { provider, base_url: &base_url, named: None };
+    let api_key = credentials::read(section, &upstream);
+    let own = Common::read(section, &Common { provider, ..common.clone() });
+    let target = own.target(name, provider?);
+    Some(Target { base_url, weight, api_keys: api_key.into_iter().collect(), ..target })
+}
+
+fn read_base_url(section: &mut Section<'_>, provider: Option<ProviderKind>) -> String {
+    let kind = kind::base_url();
+    match provider {
+        Some(ProviderKind::Builtin) => {
+            if section.optional("base_url", &kind).is_some() {
+                section.conflict("base_url", "a builtin model has no upstream");
+            }
+            String::new()
+        }
+        Some(provider) => section.get("base_url", &kind, provider.default_base_url().to_owned()),
+        None => section.optional("base_url", &kind).unwrap_or_default(),
+    }
+}
+
+impl Abilities {
+    fn read(section: &mut Section<'_>, default: &Self) -> Self {
+        let length = kind::integer(1..=1_000_000_000);
+        let context_length = section.optional("context_length", &length);
+        let mut can = |key, default| section.get(key, &kind::boolean(), default);
+        Self {
+            context_length: context_length.or(default.context_length),
+            tools: can("tools", default.tools),
+            images: can("images", default.images),
+            audio: can("audio", default.audio),
+        }
+    }
+}
+
+impl Price {
+    fn read(section: &mut Section<'_>, default: Self) -> Self {
+        let mut price = |key, default| section.get(key, &kind::price(), default);
+        Self {
+            input_micros: price("input_price", default.input_micros),
+            output_micros: price("output_price", default.output_micros),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The targets of one model, shared by all workers: choosing one for a request, and learning from how
+//! it went. A lock is taken a few times per request and never per token.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::circuit::CircuitState;
+use super::fault::Fault;
+use super::field::{Choice, Field, Load};
+use super::need::Need;
+use super::policy::{self, Policy};
+use crate::config::{Ejection, Routing, Target};
+
+/// The targets of one model.
+pub struct Fleet {
+    state: Mutex<State>,
+    /// One that is alone is always asked: there is nobody else.
+    is_alone: bool,
+}
+
+struct State {
+    field: Field,
+    policy: Box<dyn Policy>,
+    rng: StdRng,
+    /// The number of the next pick.
+    next: u64,
+    /// The last time that anybody told.
+    latest: Instant,
+}
+
+/// Why no target is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoTarget {
+    /// All that could are at work.
+    Busy,
+    /// All that could are out of order, or have used up what they may be asked; the first may be asked
+    /// again after this.
+    Down(Duration),
+    /// None can do what is needed.
+    Unable,
+    /// All that could were asked already.
+    Tried,
+}
+
+/// A target as lists and metrics show it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TargetState {
+    pub circuit: CircuitState,
+    pub active: usize,
+    pub first_token: Option<Duration>,
+    /// The part of its last requests that failed.
+    pub failing: f64,
+    pub load: Option<Load>,
+}
+
+impl Fleet {
+    /// A fleet of `targets`; `seed` is where its random choices come from.
+    #[must_use]
+    pub fn new(
+        targets: &[Target],
+        routing: &Routing,
+        rules: Ejection,
+        seed: u64,
+        now: Instant,
+    ) -> Arc<Self> {
+        let field = Field::new(targets, rules, now);
+        let policy = policy::of(routing, &field);
+        let state = State { field, policy, rng: StdRng::seed_from_u64(seed), next: 0, latest: now };
+        Arc::new(Self { state: Mutex::new(state), is_alone: targets.len() < 2 })
+    }
+
+    /// Chooses a target for a request that `tried` some already, and counts it as at work there until
+    /// the pick is dropped.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn pick(
+        self: &Arc<Self>,
+        need: &Need,
+        tried: &[usize],
+        now: Instant,
+    ) -> Result<Pick, NoTarget> {
+        let mut state = self.lock();
+        state.latest = state.latest.max(now);
+        state.field.catch_up(now);
+        let chosen = match need.target {
+            Some(target) => state.wanted(target, need, tried, now),
+            None if self.is_alone => Some(0),
+            None => state.choose(need, tried, now),
+        };
+        let target = chosen.ok_or_else(|| state.why_none(need, tried, now))?;
+        let number = state.next;
+        state.next += 1;
+        if let Some(facts) = state.field.get_mut(target) {
+            facts.active += 1;
+            facts.pending.insert(number, now);
+            facts.circuit.begin(now);
+        }
+        state.changed(target, now);
+        Ok(Pick { fleet: Arc::clone(self), target, number, since: now, decided: false })
+    }
+
+    /// Whether any target can do what is needed, if it may be asked or not.
+    #[must_use]
+    pub fn is_able(&self, need: &Need) -> bool {
+        let state = self.lock();
+        let mut all = state.field.all().iter();
+        match need.target {
+            Some(target) => all.nth(target).is_some_and(|facts| facts.is_able(need)),
+            None => all.any(|facts| facts.is_able(need)),
+        }
+    }
+
+    /// So many requests can be worked on at a time.
+    #[must_use]
+    pub fn capacity(&self, now: Instant) -> usize {
+        let mut state = self.lock();
+        state.field.catch_up(now);
+        state.field.capacity()
+    }
+
+    /// A probe found a target, or did not.
+    pub fn probed(&self, target: usize, found: bool, now: Instant) {
+        if self.is_alone {
+            return;
+        }
+        let mut state = self.lock();
+        let rules = state.field.rules().clone();
+        if let Some(facts) = state.field.get_mut(target) {
+            facts.circuit.probed(now, found, &rules);
+        }
+        state.changed(target, now);
+    }
+
+    /// A target told how busy it is, or tells it no more.
+    pub fn told_load(&self, target: usize, load: Option<Load>) {
+        let mut state = self.lock();
+        if let Some(facts) = state.field.get_mut(target) {
+            facts.load = load;
+        }
+    }
+
+    /// All targets, in their order.
+    #[must_use]
+    pub fn states(&self, now: Instant) -> Vec<TargetState> {
+        let state = self.lock();
+        let told = state.field.all().iter().map(|facts| TargetState {
+            circuit: facts.circuit.state(now),
+            active: facts.active,
+            first_token: facts.first_token.seconds().map(Duration::from_secs_f64),
+            failing: facts.circuit.failing(now),
+            load: facts.load,
+        });
+        told.collect()
+    }
+
+    /// A panic elsewhere does not make the counts wrong: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// By the policy; of those that came back not long ago only where there is nobody else.
+    fn choose(&mut self, need: &Need, tried: &[usize], now: Instant) -> Option<usize> {
+        let Self { field, policy, rng, .. } = self;
+        [true, false].into_iter().find_map(|gentle| {
+            policy.choose(&mut Choice { field: &*field, need, tried, now, gentle, rng: &mut *rng })
+        })
+    }
+
+    /// The one that the request wants, if it may be asked.
+    fn wanted(
+        &mut self,
+        target: usize,
+        need: &Need,
+        tried: &[usize],
+        now: Instant,
+    ) -> Option<usize> {
+        let Self { field, rng, .. } = self;
+        let mut choice = Choice { field: &*field, need, tried, now, gentle: false, rng };
+        choice.may(target).then_some(target)
+    }
+
+    fn why_none(&self, need: &Need, tried: &[usize], now: Instant) -> NoTarget {
+        let wanted = |at: usize| need.target.is_none_or(|target| target == at);
+        let all = self.field.all().iter().enumerate().filter(|(at, _)| wanted(*at));
+        let able: Vec<_> = all.filter(|(_, facts)| facts.is_able(need) && facts.weight > 0).collect();
+        if able.is_empty() {
+            return NoTarget::Unable;
+        }
+        let mut left = able.iter().filter(|(at, _)| !tried.contains(at)).peekable();
+        if left.peek().is_none() {
+            return NoTarget::Tried;
+        }
+        if left.clone().any(|(_, facts)| facts.circuit.lets_pass(now)) {
+            return NoTarget::Busy;
+        }
+        let soonest = left.filter_map(|(_, facts)| facts.circuit.passes_at(now)).min();
+        NoTarget::Down(soonest.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
+    }
+
+    fn changed(&mut self, target: usize, now: Instant) {
+        self.field.sort_in(target, now);
+        self.policy.loaded(target, &self.field);
+    }
+}
+
+/// A request at work at a target. Whoever has it says how it goes; dropped without a word it counts as
+/// given up.
+pub struct Pick {
+    fleet: Arc<Fleet>,
+    target: usize,
+    number: u64,
+    since: Instant,
+    decided: bool,
+}
+
+impl Pick {
+    /// The target's place among its model's.
+    #[must_use]
+    pub fn target(&self) -> usize {
+        self.target
+    }
+
+    /// Its answer has begun.
+    pub fn begun(&mut self, now: Instant) {
+        let taken = now.saturating_duration_since(self.since);
+        let mut state = self.fleet.lock();
+        if let Some(facts) = state.field.get_mut(self.target)
+            && facts.pending.remove(&self.number).is_some()
+        {
+            facts.first_token.note(now, taken);
+        }
+    }
+
+    /// Its answer comes in one piece, and when that begins says nothing.
+    pub fn untimed(&mut self) {
+        let mut state = self.fleet.lock();
+        if let Some(facts) = state.field.get_mut(self.target) {
+            facts.pending.remove(&self.number);
+        }
+    }
+
+    /// It went well.
+    pub fn succeeded(&mut self, now: Instant) {
+        self.decide(now, None);
+    }
+
+    /// It failed, and the target is to blame.
+    pub fn failed(&mut self, now: Instant, fault: Fault) {
+        self.decide(now, Some(fault));
+    }
+
+    /// Whether the target has answered others lately.
+    #[must_use]
+    pub fn is_proven(&self, now: Instant) -> bool {
+        let state = self.fleet.lock();
+        state.field.get(self.target).is_some_and(|facts| facts.circuit.is_proven(now))
+    }
+
+    fn decide(&mut self, now: Instant, fault: Option<Fault>) {
+        if std::mem::replace(&mut self.decided, true) || self.fleet.is_alone {
+            return;
+        }
+        let taken = now.saturating_duration_since(self.since);
+        let mut state = self.fleet.lock();
+        state.latest = state.latest.max(now);
+        let rules = state.field.rules().clone();
+        // Where half of them are out already, the fault lies elsewhere.
+        let may_open = 2 * (state.field.ejected() + 1) <= state.field.len();
+        if let Some(facts) = state.field.get_mut(self.target) {
+            let has_begun = facts.pending.remove(&self.number).is_none();
+            let mean = facts.first_token.seconds().unwrap_or(0.0);
+            // Who waited in vain knows that it takes no less.
+            if fault.is_some() && !has_begun && taken.as_secs_f64() > mean {
+                facts.first_token.note(now, taken);
+            }
+            match fault {
+                None => facts.circuit.succeed(now, &rules),
+                Some(Fault::Failed) => facts.circuit.fail(now, &rules, may_open),
+                Some(Fault::Busy(pause)) => facts.circuit.cool(now, &rules, pause),
+            }
+        }
+        state.changed(self.target, now);
+    }
+}
+
+impl Drop for Pick {
+    fn drop(&mut self) {
+        let mut state = self.fleet.lock();
+        let (target, now) = (self.target, state.latest);
+        let was_full = state.field.get(target).is_some_and(|facts| !facts.has_room());
+        if let Some(facts) = state.field.get_mut(target) {
+            facts.active = facts.active.saturating_sub(1);
+            facts.pending.remove(&self.number);
+            if !self.decided {
+                facts.circuit.abandon();
+            }
+        }
+        if was_full {
+            state.field.sort_in(target, now);
+        }
+        let State { field, policy, .. } = &mut *state;
+        policy.loaded(target, field);
+    }
+}

@@ -1,0 +1,147 @@
+//! The metrics that each target of a model has, and those of requests that went elsewhere.
+
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::declare::Declare;
+use crate::config::Cause;
+
+/// What a target made of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetResult {
+    /// A whole answer.
+    Answered,
+    /// It failed, or was not there.
+    Failed,
+    /// It took no more requests.
+    Busy,
+    /// It found the request wrong.
+    Refused,
+    /// Nobody wanted the answer any more.
+    GivenUp,
+}
+
+impl TargetResult {
+    const ALL: [Self; 5] =
+        [Self::Answered, Self::Failed, Self::Busy, Self::Refused, Self::GivenUp];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// What became of asking another model instead.
+const INSTEAD: [&str; 2] = ["failed", "answered"];
+
+/// The families labelled by target, and by why a request went elsewhere.
+#[derive(Clone)]
+pub(super) struct TargetFamilies {
+    requests: IntCounterVec,
+    active: IntGaugeVec,
+    available: GaugeVec,
+    first_token: GaugeVec,
+    failing: GaugeVec,
+    failovers: IntCounterVec,
+    fallbacks: IntCounterVec,
+}
+
+impl TargetFamilies {
+    pub(super) fn declare(declare: &Declare) -> prometheus::Result<Self> {
+        let labels = &["model", "target"];
+        Ok(Self {
+            requests: declare.counters(
+                "ai_gateway_target_requests_total",
+                "Requests sent to a target, by what it made of them.",
+                &["model", "target", "result"],
+            )?,
+            active: declare.gauges(
+                "ai_gateway_target_active_requests",
+                "Requests that a target works on.",
+                labels,
+            )?,
+            available: declare.float_gauges(
+                "ai_gateway_target_available",
+                "1 while a target is asked like any other, 0.5 while it is on trial, 0 while it is not asked.",
+                labels,
+            )?,
+            first_token: declare.float_gauges(
+                "ai_gateway_target_first_token_seconds",
+                "Mean time to a target's first token, as routing sees it: the last ones count for most.",
+                labels,
+            )?,
+            failing: declare.float_gauges(
+                "ai_gateway_target_failing_ratio",
+                "The part of a target's last requests that failed.",
+                labels,
+            )?,
+            failovers: declare.counters(
+                "ai_gateway_failovers_total",
+                "Requests that went to another target of their model, by why.",
+                &["model", "cause"],
+            )?,
+            fallbacks: declare.counters(
+                "ai_gateway_fallbacks_total",
+                "Requests that another model was asked for instead, by why and with what result.",
+                &["model", "cause", "result"],
+            )?,
+        })
+    }
+
+    pub(super) fn of(&self, model: &str, target: &str) -> TargetMetrics {
+        let labels = &[model, target];
+        let requests = TargetResult::ALL.map(|result| {
+            self.requests.with_label_values(&[model, target, result.as_str()])
+        });
+        TargetMetrics {
+            requests,
+            active: self.active.with_label_values(labels),
+            available: self.available.with_label_values(labels),
+            first_token: self.first_token.with_label_values(labels),
+            failing: self.failing.with_label_values(labels),
+        }
+    }
+
+    /// Gives each cause its series: a rate misses the first count of one that begins with it.
+    pub(super) fn declare_causes(&self, model: &str) {
+        for cause in Cause::ALL.map(Cause::as_str) {
+            self.failovers.with_label_values(&[model, cause]);
+            for result in INSTEAD {
+                self.fallbacks.with_label_values(&[model, cause, result]);
+            }
+        }
+    }
+
+    pub(super) fn count_failover(&self, model: &str, cause: Cause) {
+        self.failovers.with_label_values(&[model, cause.as_str()]).inc();
+    }
+
+    pub(super) fn count_fallback(&self, model: &str, cause: Cause, answered: bool) {
+        let [failed, done] = INSTEAD;
+        let result = if answered { done } else { failed };
+        self.fallbacks.with_label_values(&[model, cause.as_str(), result]).inc();
+    }
+}
+
+/// The handles of one target.
+#[derive(Clone)]
+pub struct TargetMetrics {
+    requests: [IntCounter; TargetResult::ALL.len()],
+    pub active: IntGauge,
+    pub available: Gauge,
+    pub first_token: Gauge,
+    pub failing: Gauge,
+}
+
+impl TargetMetrics {
+    /// Counts one request.
+    pub fn count(&self, result: TargetResult) {
+        if let Some(counter) = self.requests.get(result as usize) {
+            counter.inc();
+        }
+    }
+}
