@@ -106,8 +106,12 @@ impl Gateway {
             self.parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
         let client = HttpClient::new(&all);
         let health = &self.parts.config.health;
-        let probers: Vec<_> =
-            self.parts.models.iter().flat_map(|part| probers(part, &client, health.timeout)).collect();
+        let probers: Vec<_> = self
+            .parts
+            .models
+            .iter()
+            .flat_map(|part| probers(part, &client, health.timeout))
+            .collect();
         futures::future::join_all(probers.iter().map(Prober::probe)).await;
         let every = health.interval;
         self.tasks.extend(probers.into_iter().map(|prober| actix_rt::spawn(prober.run(every))));
@@ -125,7 +129,15 @@ impl Gateway {
                 let (provider, base_url) = (target.provider.as_str(), &target.base_url);
                 let target = &target.name;
                 if let Reachability::Unreachable(why) = &part.health.get() {
-                    tracing::warn!(name, target, provider, active, base_url, why, "model is NOT reachable");
+                    tracing::warn!(
+                        name,
+                        target,
+                        provider,
+                        active,
+                        base_url,
+                        why,
+                        "model is NOT reachable"
+                    );
                 } else {
                     tracing::info!(name, target, provider, active, base_url, "model is reachable");
                 }

@@ -91,7 +91,7 @@ fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
 /// The models that may give a leg of another's answers; the configuration has been checked for them.
 fn others(part: &ModelPart, lanes: &[Rc<Lane>]) -> Others {
     let named = |name: &String| lanes.iter().find(|lane| *lane.name == **name).cloned();
-    let Continuation { on, most, max_bytes } = &part.model.continuation;
+    let Continuation { on, most, max_bytes, slow } = &part.model.continuation;
     let fallback = &part.model.routing.fallback;
     let chain = |cause| {
         let lanes: Vec<_> = fallback.on(cause).iter().filter_map(named).collect();
@@ -102,6 +102,7 @@ fn others(part: &ModelPart, lanes: &[Rc<Lane>]) -> Others {
         fallback: Cause::ALL.into_iter().filter_map(chain).collect(),
         continue_on: on.iter().take(*most).filter_map(named).collect(),
         max_bytes: *max_bytes,
+        slow: *slow,
         hedge: hedged.map(|lane| Hedge { lane, policy: Arc::clone(&part.hedging) }),
     }
 }

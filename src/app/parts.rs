@@ -66,11 +66,8 @@ impl Parts {
     pub fn build(config: Config, models: Vec<Model>) -> prometheus::Result<Self> {
         let metrics = Metrics::new(true)?;
         let catalog = Arc::new(Catalog::new(models, config.active_model.as_deref()));
-        let parts: Vec<_> = catalog
-            .models()
-            .iter()
-            .map(|model| model_part(model, &config, &metrics))
-            .collect();
+        let parts: Vec<_> =
+            catalog.models().iter().map(|model| model_part(model, &config, &metrics)).collect();
         let cap = Cap::new(config.server.max_streams);
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
         let keys = KeyRing::new(&config.auth.keys);
@@ -113,10 +110,8 @@ fn model_part(model: &Arc<Model>, config: &Config, metrics: &Metrics) -> ModelPa
         preemptions: metrics.preemptions.clone(),
     };
     let rules = config.health.ejection.clone();
-    let fleet =
-        Fleet::new(&model.targets, &model.routing, rules, rand::random(), Instant::now());
-    let permits =
-        PermitPool::new(model.max_concurrency(), &model.queue, config.queue, gauges);
+    let fleet = Fleet::new(&model.targets, &model.routing, rules, rand::random(), Instant::now());
+    let permits = PermitPool::new(model.max_concurrency(), &model.queue, config.queue, gauges);
     let target = |target: &Target| TargetPart {
         health: Health::new(),
         metrics: metrics.target(&target.name),

@@ -99,14 +99,14 @@ impl Pump {
         let mut serving = self.wait_for_target(asked, limits).await?;
         loop {
             tries.made += 1;
-            let Refused { failure, again } = match self.ask_target(asked, serving, pool, limits).await
-            {
-                Ok(leg) => return Ok(leg),
-                Err((refused, left)) => {
-                    serving = left;
-                    refused
-                }
-            };
+            let Refused { failure, again } =
+                match self.ask_target(asked, serving, pool, limits).await {
+                    Ok(leg) => return Ok(leg),
+                    Err((refused, left)) => {
+                        serving = left;
+                        refused
+                    }
+                };
             let next = self.next(asked, &failure, again, &serving, &mut tries);
             // A pooled connection may be closed just when it is used, and there may be no attempt left.
             pool = Pool::Avoid;

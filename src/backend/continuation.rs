@@ -134,8 +134,15 @@ impl Pump {
         let permit = limits.whole(lane.permit(&self.job.claimant, queue)).await?;
         let permit = permit.ok_or_else(no_turn)?;
         let avoid = dead.as_slice();
-        let asked =
-            Asked { lane, request, need: &need, avoid, reads: Reads::Rest, holds: false, once: true };
+        let asked = Asked {
+            lane,
+            request,
+            need: &need,
+            avoid,
+            reads: Reads::Rest,
+            holds: false,
+            once: true,
+        };
         let leg = self.ask_lane(&asked, limits).await.map_err(|none| none.failure)?;
         Ok(leg.by_other(permit))
     }

@@ -44,6 +44,7 @@ async fn counted(lane: &Lane, request: Arc<Request>) -> Result<u64, Failure> {
             }
         }
     }
-    let down = || Failure::new(ErrorKind::NoTarget, "none of the model's upstreams can be asked now");
+    let down =
+        || Failure::new(ErrorKind::NoTarget, "none of the model's upstreams can be asked now");
     Err(last.unwrap_or_else(down))
 }

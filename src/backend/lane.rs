@@ -73,7 +73,11 @@ impl Lane {
     ///
     /// # Errors
     /// Where none can be asked.
-    pub fn serve(self: &Rc<Self>, need: &Need, tried: &[usize]) -> Result<Option<Serving>, NoTarget> {
+    pub fn serve(
+        self: &Rc<Self>,
+        need: &Need,
+        tried: &[usize],
+    ) -> Result<Option<Serving>, NoTarget> {
         match self.shared.fleet.pick(need, tried, Instant::now()) {
             Ok(pick) => Ok(Some(Serving { pick, lane: Rc::clone(self), told: false })),
             Err(NoTarget::Busy) => Ok(None),
@@ -87,7 +91,9 @@ impl Lane {
         match why {
             NoTarget::Unable if self.is_too_long(need) => {
                 let tokens = need.prompt_tokens;
-                let message = format!("the prompt of about {tokens} tokens, and the answer that is asked for, are longer than this model takes");
+                let message = format!(
+                    "the prompt of about {tokens} tokens, and the answer that is asked for, are longer than this model takes"
+                );
                 let mut failure = Failure::new(ErrorKind::InvalidRequest, message);
                 failure.upstream_code = Some("context_length_exceeded");
                 (failure, Cause::Context)

@@ -9,7 +9,7 @@ use tidegate_protocol::{Batch, ErrorKind, Event, Failure};
 use super::hedge::Hedge;
 use super::lane::{Lane, Serving};
 use super::permits::Permit;
-use crate::config::Cause;
+use crate::config::{Cause, SlowGuard};
 use crate::provider::Answer;
 
 /// So many reads without a piece of the answer are held back until it begins.
@@ -24,6 +24,8 @@ pub struct Others {
     pub continue_on: Vec<Rc<Lane>>,
     /// An answer is kept up to here, to be gone on with.
     pub max_bytes: usize,
+    /// When an answer is too slow to be waited for, where another can go on with it.
+    pub slow: Option<SlowGuard>,
     pub hedge: Option<Hedge>,
 }
 

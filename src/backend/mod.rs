@@ -11,7 +11,7 @@
 //!   [`latency`]; `continuation`: one behind another.
 //! - `budget`: how much further requests may add to the load.
 //! - `retry`: whether an upstream is asked once more.
-//! - `limits`: the time limits of one answer.
+//! - `limits`: the time limits of one answer; `crawl`: when it is too slow.
 //! - `count`: how many tokens a prompt has.
 //! - [`actor`]: the actor itself.
 //! - [`health`]: whether upstreams are reachable.
@@ -21,6 +21,7 @@ mod asking;
 mod budget;
 mod continuation;
 mod count;
+mod crawl;
 mod fallback;
 pub mod health;
 pub mod hedge;

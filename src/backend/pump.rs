@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::asking::{Asked, NoAnswer, Reads};
 use super::continuation::{Handover, Joining};
+use super::crawl::Crawl;
 use super::lane::Lane;
 use super::legs::{Leg, Others};
 use super::limits::Limits;
@@ -174,6 +175,7 @@ impl Pump {
         limits.rename("no first token within");
         let mut evidence = Evidence::default();
         let mut in_flight = None;
+        let mut crawl = None;
         loop {
             let next = match leg.first.take() {
                 Some(first) => Some(Some(Ok(*first))),
@@ -200,6 +202,9 @@ impl Pump {
             self.join(&batch, spoken, joining)?;
             if batch.chunks > 0 && !std::mem::replace(&mut evidence.spoke, true) {
                 leg.serving.begun();
+                let guard = self.others.slow.filter(|_| spoken.is_some());
+                crawl = guard.map(|guard| Crawl::new(guard, std::time::Instant::now()));
+                leg.idle = crawl.as_ref().map_or(leg.idle, |c| leg.idle.min(c.longest_pause()));
             }
             evidence.note(&batch);
             if let Some(spoken) = spoken {
@@ -209,7 +214,8 @@ impl Pump {
             if evidence.done {
                 return Ok(batch);
             }
-            let failure = take_error(&batch);
+            let slow = crawl.as_mut().map(|c| c.note(std::time::Instant::now(), batch.chunks));
+            let failure = take_error(&batch).or_else(|| slow?.err());
             let is_burst = batch.chunks > READ_AHEAD_CHUNKS;
             let (reply, taken) = oneshot::channel();
             self.tell(Progress::Batch { batch, taken: reply });

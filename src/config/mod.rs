@@ -72,7 +72,7 @@ pub use retries::Retries;
 pub use routing::{Cause, Policy, Routing, StickyBy};
 pub use secret::Secret;
 pub use server::{Cors, Server, Tls};
-pub use takeover::{Continuation, Hedging};
+pub use takeover::{Continuation, Hedging, SlowGuard};
 pub use targets::{Abilities, Price, ProviderKind, Target};
 pub use url::is_authority;
 pub use websocket::WebSocket;

@@ -100,8 +100,7 @@ fn read_model(
     if let Some(base_url) = named.and_then(|named| named.base_url) {
         section.overrides.push(base_url);
     }
-    let targets =
-        target_list::read(section, name.as_deref().unwrap_or_default(), provider, named);
+    let targets = target_list::read(section, name.as_deref().unwrap_or_default(), provider, named);
     let model_type = kind::choice(&ModelType::ALL, ModelType::as_str);
     let model = Model {
         name: name.unwrap_or_default(),

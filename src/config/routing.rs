@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn chains_are_read_by_cause() {
-        let routing = load("policy = \"least-busy\"\n[models.fallback]\ncontext = [\"b\"]").unwrap();
+        let routing =
+            load("policy = \"least-busy\"\n[models.fallback]\ncontext = [\"b\"]").unwrap();
         assert_eq!(routing.policy, Policy::LeastBusy);
         assert_eq!(routing.fallback.on(Cause::Context), ["b"]);
         let others = Cause::ALL.into_iter().filter(|cause| *cause != Cause::Context);

@@ -1,12 +1,14 @@
 //! Which other models may go on with a model's answer, or be asked beside it.
 
+use std::time::Duration;
+
 use super::kind;
 use super::model_list::name_kind;
 use super::models::Model;
 use super::section::Section;
 
 /// Who goes on with an answer that broke off.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Continuation {
     /// Names of models, in the order in which they are asked.
     pub on: Vec<String>,
@@ -14,11 +16,22 @@ pub struct Continuation {
     pub most: usize,
     /// An answer is kept up to here, to be gone on with.
     pub max_bytes: usize,
+    /// When an answer is too slow to be waited for, if ever.
+    pub slow: Option<SlowGuard>,
+}
+
+/// When an answer is too slow, where another could go on with it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlowGuard {
+    /// Fewer than so many are too few.
+    pub tokens_per_second: f64,
+    /// For so long.
+    pub window: Duration,
 }
 
 impl Default for Continuation {
     fn default() -> Self {
-        Self { on: Vec::new(), most: 2, max_bytes: 262_144 }
+        Self { on: Vec::new(), most: 2, max_bytes: 262_144, slow: None }
     }
 }
 
@@ -33,7 +46,18 @@ impl Continuation {
                 &kind::integer(1024..=16_777_216),
                 default.max_bytes,
             ),
+            slow: SlowGuard::read(section),
         }
+    }
+}
+
+impl SlowGuard {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let rate = kind::number(0.0..=100_000.0);
+        let tokens_per_second = section.get("min_tokens_per_second", &rate, 0.0);
+        let window = Duration::from_secs(10);
+        let window = section.get("slow_after_seconds", &kind::seconds(3600), window);
+        (tokens_per_second > 0.0).then_some(Self { tokens_per_second, window })
     }
 }
 

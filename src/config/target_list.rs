@@ -71,8 +71,7 @@ impl Common {
         let upstream_model = kind::text("1 to 256 characters", |text| {
             (1..=256).contains(&text.chars().count()).then(|| text.to_owned())
         });
-        let mut integer =
-            |key, default, range| section.get(key, &kind::integer(range), default);
+        let mut integer = |key, default, range| section.get(key, &kind::integer(range), default);
         let max_concurrency = integer("max_concurrency", default.max_concurrency, 1..=100_000);
         let max_line_bytes = integer("max_line_bytes", default.max_line_bytes, 1024..=67_108_864);
         let continues = section.get("continues", &kind::boolean(), default.continues);

@@ -83,7 +83,8 @@ impl Worker {
         ticket: Ticket,
         request: Request,
     ) -> Result<Opened, Failure> {
-        let Opening { id, arrived, dialect, encoder, disconnect, claimant, need, keeping } = opening;
+        let Opening { id, arrived, dialect, encoder, disconnect, claimant, need, keeping } =
+            opening;
         let model = &ticket.route.model;
         let handle = self.model(&ticket.route)?;
         let spec = StreamSpec {

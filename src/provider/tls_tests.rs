@@ -35,7 +35,8 @@ async fn place() -> Place {
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let model = Model { base_url, ..Model::builtin() };
+    let mut model = Model::builtin();
+    model.targets[0].base_url = base_url;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let mut trust =
@@ -61,7 +62,7 @@ async fn a_closed_connection_is_told_from_a_new_one_over_tls_too() {
             let _ = socket.read(&mut request).await;
         }
     });
-    let target = Target::new(client, &model, Wire::OpenAi);
+    let target = Target::new(client, &model.targets[0], Wire::OpenAi);
     let ask = || async {
         let reply = target
             .answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::from_static(b"{}"), Pool::Use)
@@ -81,7 +82,8 @@ async fn a_certificate_that_is_not_trusted_is_no_reason_to_ask_again() {
         let (socket, _) = listener.accept().await.unwrap();
         assert!(acceptor.accept(socket).await.is_err());
     });
-    let target = Target::new(HttpClient::new(std::slice::from_ref(&model)), &model, Wire::OpenAi);
+    let client = HttpClient::new(std::slice::from_ref(&model));
+    let target = Target::new(client, &model.targets[0], Wire::OpenAi);
     let asked = target.answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::new(), Pool::Use).await;
     let refused = asked.map(|_| ()).unwrap_err();
     assert_eq!(refused.failure.kind, ErrorKind::UpstreamUnreachable);
@@ -167,7 +169,7 @@ async fn hear(provider: &OpenAi) -> Option<(String, bool)> {
 #[actix_web::test]
 async fn an_answer_that_is_cut_at_any_byte_is_not_taken_for_whole() {
     let Place { acceptor, listener, model, client } = place().await;
-    let provider = OpenAi::new(&client, &model);
+    let provider = OpenAi::new(&client, &model.targets[0]);
     // Whole but for its last byte, so that no connection is kept.
     for bytes in 0..response().len() {
         for end in ENDS {

@@ -156,9 +156,9 @@ impl Circuit {
         self.proven = Some(now);
         match self.state {
             State::Closed => {
-                let steady = self.back.is_some_and(|back| {
-                    now.saturating_duration_since(back) >= rules.max_open
-                });
+                let steady = self
+                    .back
+                    .is_some_and(|back| now.saturating_duration_since(back) >= rules.max_open);
                 if steady {
                     (self.opened, self.back) = (0, None);
                 }

@@ -181,8 +181,7 @@ impl Field {
 
     /// Takes note of what has changed of a target's circuit, or of its room.
     pub fn sort_in(&mut self, target: usize, now: Instant) {
-        let (Some(facts), Some(passing)) =
-            (self.facts.get(target), self.passing.get_mut(target))
+        let (Some(facts), Some(passing)) = (self.facts.get(target), self.passing.get_mut(target))
         else {
             return;
         };

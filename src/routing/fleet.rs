@@ -188,7 +188,8 @@ impl State {
     fn why_none(&self, need: &Need, tried: &[usize], now: Instant) -> NoTarget {
         let wanted = |at: usize| need.target.is_none_or(|target| target == at);
         let all = self.field.all().iter().enumerate().filter(|(at, _)| wanted(*at));
-        let able: Vec<_> = all.filter(|(_, facts)| facts.is_able(need) && facts.weight > 0).collect();
+        let able: Vec<_> =
+            all.filter(|(_, facts)| facts.is_able(need) && facts.weight > 0).collect();
         if able.is_empty() {
             return NoTarget::Unable;
         }

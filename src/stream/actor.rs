@@ -246,7 +246,9 @@ impl Actor for StreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(Opening { backend, request, need, claimant }) = self.opening.take() else { return };
+        let Some(Opening { backend, request, need, claimant }) = self.opening.take() else {
+            return;
+        };
         if self.policy.policy != OnDisconnect::Cancel {
             let departures = self.transcript.departures().into_actor(self);
             ctx.spawn(departures.map(|(), actor, ctx| actor.left_alone(ctx)).finish());

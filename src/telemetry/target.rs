@@ -21,8 +21,7 @@ pub enum TargetResult {
 }
 
 impl TargetResult {
-    const ALL: [Self; 5] =
-        [Self::Answered, Self::Failed, Self::Busy, Self::Refused, Self::GivenUp];
+    const ALL: [Self; 5] = [Self::Answered, Self::Failed, Self::Busy, Self::Refused, Self::GivenUp];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -94,9 +93,8 @@ impl TargetFamilies {
 
     pub(super) fn of(&self, model: &str, target: &str) -> TargetMetrics {
         let labels = &[model, target];
-        let requests = TargetResult::ALL.map(|result| {
-            self.requests.with_label_values(&[model, target, result.as_str()])
-        });
+        let requests = TargetResult::ALL
+            .map(|result| self.requests.with_label_values(&[model, target, result.as_str()]));
         TargetMetrics {
             requests,
             active: self.active.with_label_values(labels),

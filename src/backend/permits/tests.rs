@@ -283,7 +283,7 @@ proptest! {
             prop_assert_eq!(by_class, i64::try_from(waiting).unwrap());
         }
         drop(world);
-        prop_assert_eq!(pool.lock().free, 3);
+        prop_assert_eq!(pool.lock().taken, 0);
         prop_assert_eq!(pool.gauges.in_use.get(), 0);
     }
 }

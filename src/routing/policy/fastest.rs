@@ -97,8 +97,7 @@ impl Fastest {
 
 fn is_unseen(facts: &Facts, now: Instant) -> bool {
     let at = facts.first_token.at();
-    facts.pending.is_empty()
-        && at.is_none_or(|at| now.saturating_duration_since(at) >= UNSEEN_FOR)
+    facts.pending.is_empty() && at.is_none_or(|at| now.saturating_duration_since(at) >= UNSEEN_FOR)
 }
 
 fn lesser(best: Option<(f64, usize)>, rated: (f64, usize)) -> Option<(f64, usize)> {

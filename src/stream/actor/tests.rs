@@ -8,6 +8,7 @@ use tidegate_protocol::native::EventEncoder;
 
 use super::*;
 use crate::config::Config;
+use crate::routing::Need;
 use crate::stream::message::Gone;
 use crate::stream::slot::Cap;
 use crate::telemetry::Metrics;
@@ -56,12 +57,14 @@ fn open(probe: &Addr<Probe>, cap: &Arc<Cap>) -> (Box<StreamActor>, Subscription)
             id,
             model: "m".to_owned(),
             provider: "openai",
+            target: None,
             dialect: "native",
             owner: "anonymous".into(),
             client: None,
             arrived: Instant::now(),
         },
         request: Arc::default(),
+        need: Need::default(),
         claimant: Claimant::anybody(),
         encoder: Box::new(EventEncoder::new("m".to_owned())),
         backend: Arc::new(probe.clone().recipient()),
