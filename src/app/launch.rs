@@ -75,6 +75,7 @@ fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
     let upstream = |(target, part): (&Target, &TargetPart)| Upstream {
         name: target.name.as_str().into(),
         kind: target.provider,
+        context_length: target.abilities.context_length,
         provider: provider::for_target(target, client),
         metrics: part.metrics.clone(),
     };

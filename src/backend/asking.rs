@@ -4,6 +4,7 @@
 //! there is no other it is asked once more, after a pause. Each request has so many attempts in all, so
 //! that it cannot wander through a fleet that is down.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +121,8 @@ impl Pump {
                     let Some(()) = limits.phase(sleep(pause)).await else {
                         return Err(failure.into());
                     };
-                    self.wait_for_target(asked, limits).await?
+                    let target = self.wait_for_target(asked, limits).await;
+                    target.map_err(|_| NoAnswer::from(failure))?
                 }
             };
         }
@@ -191,10 +193,14 @@ impl Pump {
             self.tell(Progress::Retrying { reason: retry.reason, failure: failure.clone() });
             return Some(Next::Again);
         }
-        let cause = cause_of(failure);
-        if let Some(cause) = cause.filter(|_| self.retries.may_fail_over(tries.made)) {
+        let may = asked.lane.has_choice() && self.retries.may_fail_over(tries.made);
+        if let Some(cause) = cause_of(failure).filter(|_| may) {
             tries.targets.push(serving.place());
-            if let Ok(Some(other)) = asked.lane.serve(asked.need, &tries.targets)
+            let need = match cause {
+                Cause::Context => Cow::Owned(more_room(asked.need, serving)?),
+                _ => Cow::Borrowed(asked.need),
+            };
+            if let Ok(Some(other)) = asked.lane.serve(&need, &tries.targets)
                 && (other.is_proven() || self.retries.spend())
             {
                 self.tell(Progress::FailedOver { cause, failure: failure.clone() });
@@ -229,6 +235,13 @@ impl Pump {
             }
         }
     }
+}
+
+/// Where one target found a prompt too long, only one that is known to take more is asked.
+fn more_room(need: &Need, serving: &Serving) -> Option<Need> {
+    let length = serving.upstream()?.context_length?;
+    let prompt_tokens = need.prompt_tokens.max(length.saturating_add(1));
+    Some(Need { prompt_tokens, max_tokens: None, ..need.clone() })
 }
 
 fn no_answer(lane: &Lane, why: NoTarget, need: &Need) -> NoAnswer {

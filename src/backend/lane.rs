@@ -20,6 +20,8 @@ use crate::telemetry::{TargetMetrics, TargetResult};
 pub struct Upstream {
     pub name: Arc<str>,
     pub kind: ProviderKind,
+    /// In tokens, where it is known.
+    pub context_length: Option<u32>,
     pub provider: Rc<dyn Provider>,
     pub metrics: TargetMetrics,
 }

@@ -261,7 +261,7 @@ async fn the_list_tells_which_target_answers() {
 /// Many at once, from a fleet in which everything goes wrong that can go wrong.
 #[actix_web::test]
 async fn nobody_sees_what_goes_wrong_where_any_target_can_answer() {
-    const REQUESTS: usize = 400;
+    const REQUESTS: usize = 200;
     let answers = |_: &Seen| {
         let mut steps = vec![sse_head(), Step::Yield, openai_token("a")];
         steps.extend(openai_end(7, 1));
@@ -284,7 +284,8 @@ async fn nobody_sees_what_goes_wrong_where_any_target_can_answer() {
         ("good-1", at(&good[0])),
         ("good-2", at(&good[1])),
     ];
-    let more = "first_token_timeout_seconds = 0.5\nmax_concurrency = 100\nqueue_length = 1000";
+    // Room for all at those that work: who has none must take what there is.
+    let more = "first_token_timeout_seconds = 2\nmax_concurrency = 1000";
     let gateway = TestGateway::start(&fleet(&targets, more)).await;
     // A few first, so that somebody has proved itself.
     let body = native("hi");

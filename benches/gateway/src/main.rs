@@ -10,6 +10,7 @@ mod alarm;
 mod answer;
 mod chart;
 mod client;
+mod fleet;
 mod load;
 mod machine;
 mod mishap;
@@ -72,6 +73,7 @@ struct Arguments {
 enum Command {
     Soak(soak::Arguments),
     Idle(soak::idle::Arguments),
+    Fleet(fleet::Arguments),
 }
 
 const WORKLOADS: [Workload; 9] = [
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Soak(soak)) => soak::run(soak),
         Some(Command::Idle(idle)) => soak::idle::run(idle).map(|()| true),
+        Some(Command::Fleet(fleet)) => fleet::run(fleet).map(|()| true),
         None => run(&arguments).map(|()| true),
     };
     match done {
