@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{native, openai};
+use crate::client::{anthropic, native, openai};
 use crate::gateway::{TestGateway, ollama_model};
 use crate::upstream::{Upstream, ollama_answer, openai_answer};
 
@@ -80,6 +80,13 @@ async fn the_builtin_model_names_what_it_passes_over() {
     let answer = gateway.client.post("/v1/chat/completions", &body).await;
     assert_eq!((answer.status, answer.openai_text().as_str()), (200, "1 2 "));
     assert_eq!(answer.header("x-ignored-fields"), Some("n, tools"));
+    // Every client reads its own names.
+    let mut body = anthropic("count to 2", false);
+    body["model"] = json!("demo");
+    body["thinking"] = json!({"type": "enabled", "budget_tokens": 1024});
+    body["output_config"] = json!({"format": {"type": "json_schema", "schema": {}}});
+    let answer = gateway.client.post("/v1/messages", &body).await;
+    assert_eq!(answer.header("x-ignored-fields"), Some("output_config.format, thinking"));
     let own = gateway.client.post("/api/chat", &native("count to 2")).await;
     assert_eq!((own.status, own.header("x-ignored-fields")), (200, None));
     gateway.inner.shutdown().await;

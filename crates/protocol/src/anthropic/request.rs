@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body, join};
 use crate::fit::Losses;
 use crate::request::{Request, Task};
+use crate::wishes::Wish;
 
 /// Reads and checks the body of `POST /v1/messages`.
 ///
@@ -41,7 +42,7 @@ fn decode(
     max_tokens: impl FnOnce(&mut Reader<'_>) -> Option<u32>,
 ) -> Result<Request, Failure> {
     let mut faults = Faults::default();
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     let fields = decode_body(body, &mut faults)?;
     let mut reader =
         Reader { fields: &fields, faults: &mut faults, losses: &mut losses, hints: false };
@@ -70,6 +71,15 @@ pub(super) struct Reader<'a> {
     /// Whether the client marked what to cache.
     pub hints: bool,
 }
+
+/// What not every upstream can be told, and has one place here.
+const NAMES: [(Wish, &str); 5] = [
+    (Wish::Tools, "tools"),
+    (Wish::ForcedCall, "tool_choice.type"),
+    (Wish::OneCallAtATime, "tool_choice.disable_parallel_tool_use"),
+    (Wish::ReasoningBudget, "thinking.budget_tokens"),
+    (Wish::User, "metadata.user_id"),
+];
 
 /// The fields that are understood.
 const UNDERSTOOD: [&str; 15] = [
@@ -155,6 +165,12 @@ impl Reader<'_> {
     fn reasoning(&mut self) -> Option<Reasoning> {
         let effort = self.effort();
         let wanted = self.thinking();
+        if wanted.is_some() {
+            self.losses.note(Wish::Reasoning, "thinking");
+        }
+        if effort.is_some() {
+            self.losses.note(Wish::Reasoning, "output_config.effort");
+        }
         match (wanted, effort) {
             (Some(wanted), Some(_)) if wanted == Reasoning::Off => {
                 self.losses.ignore("output_config.effort");

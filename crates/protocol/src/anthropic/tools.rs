@@ -3,6 +3,7 @@
 use super::request::Reader;
 use crate::chat::{ResponseFormat, Tool, ToolChoice};
 use crate::fields::{Object, join};
+use crate::wishes::Wish;
 
 const CHOICE: &str = "must be one of \"auto\", \"any\", \"tool\", \"none\"";
 /// OpenAI wants a format to have a name.
@@ -81,6 +82,7 @@ pub(super) fn output_format(reader: &mut Reader<'_>) -> Option<ResponseFormat> {
         return None;
     }
     let schema = reader.faults.required(path, &format, "schema", "a JSON schema")?;
+    reader.losses.note(Wish::Format, path);
     Some(ResponseFormat::Schema {
         name: UNNAMED.to_owned(),
         description: None,

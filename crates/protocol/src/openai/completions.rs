@@ -7,6 +7,7 @@ use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Completion, Request, Task};
+use crate::wishes::Wish;
 
 /// The fields that decide what is asked of the upstream.
 const DECISIVE: [&str; 7] =
@@ -36,7 +37,7 @@ const UNDERSTOOD: [&str; 13] = [
 pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&[(Wish::EmptyPrompt, "prompt")]);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let (prompt, prompts) = prompt(&fields, &mut faults, &mut losses);
     let completion = Completion {

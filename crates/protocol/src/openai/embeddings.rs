@@ -7,6 +7,7 @@ use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Embedding, Request, Task};
+use crate::wishes::Wish;
 
 /// The fields that decide what is asked of the upstream.
 const DECISIVE: [&str; 4] = ["model", "input", "encoding_format", "dimensions"];
@@ -18,7 +19,7 @@ const DECISIVE: [&str; 4] = ["model", "input", "encoding_format", "dimensions"];
 pub fn decode_embedding(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&[(Wish::User, "user")]);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let dimensions = fields.get("dimensions");
     let embedding = Embedding {

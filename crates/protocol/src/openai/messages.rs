@@ -121,7 +121,9 @@ impl MessageReader<'_> {
         let path = join(path, "image_url");
         let image: Object = self.faults.read(&path, value, IMAGE)?;
         self.losses.unknown(&path, &image, &["url"]);
-        self.faults.required_string(&path, &image, "url").map(Part::Image)
+        let image = self.faults.required_string(&path, &image, "url").map(Part::Image)?;
+        self.losses.note_part(&image, &join(&path, "url"));
+        Some(image)
     }
 
     fn audio(&mut self, path: &str, part: &Object) -> Option<Part> {
@@ -130,7 +132,9 @@ impl MessageReader<'_> {
         let audio: Object = self.faults.read(&path, value, AUDIO)?;
         let data = self.faults.required_string(&path, &audio, "data");
         let format = self.faults.required_string(&path, &audio, "format");
-        Some(Part::Audio { data: data?, format: format? })
+        let audio = Part::Audio { data: data?, format: format? };
+        self.losses.note_part(&audio, &path);
+        Some(audio)
     }
 
     fn tool_calls(&mut self) -> Vec<ToolCall> {
@@ -153,7 +157,9 @@ impl MessageReader<'_> {
         let function: Object = self.faults.read(&path, function, FUNCTION)?;
         let name = self.faults.required_string(&path, &function, "name");
         let arguments = self.faults.required_string(&path, &function, "arguments");
-        Some(ToolCall { id: id.unwrap_or_default(), name: name?, arguments: arguments? })
+        let call = ToolCall { id: id.unwrap_or_default(), name: name?, arguments: arguments? };
+        self.losses.note_call(&call, &join(&path, "arguments"));
+        Some(call)
     }
 
     fn string(&mut self, name: &str) -> Option<String> {

@@ -13,6 +13,7 @@ use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Request, Task};
+use crate::wishes::Wish;
 
 /// Reads and checks the body of `POST /v1/chat/completions`.
 ///
@@ -21,7 +22,7 @@ use crate::request::{Request, Task};
 pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let model = fields.get("model").and_then(|value| model(value, &mut faults));
     let messages = messages::decode(&fields, &mut faults, &mut losses);
@@ -45,6 +46,16 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let task = Task::Chat(chat);
     Ok(Request { model, stream, include_usage, task, losses, original: Some(original) })
 }
+
+/// What not every upstream can be told, and has one place here.
+const NAMES: [(Wish, &str); 6] = [
+    (Wish::Tools, "tools"),
+    (Wish::ForcedCall, "tool_choice"),
+    (Wish::OneCallAtATime, "parallel_tool_calls"),
+    (Wish::Format, "response_format"),
+    (Wish::Reasoning, "reasoning_effort"),
+    (Wish::User, "user"),
+];
 
 /// The fields that decide what is asked of the upstream.
 const DECISIVE: [&str; 10] = [

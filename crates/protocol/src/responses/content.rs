@@ -71,7 +71,9 @@ impl Reader<'_> {
             self.losses.refuse(join(path, "file_id"), message);
             return None;
         }
-        self.faults.required_string(path, part, "image_url").map(Part::Image)
+        let image = self.faults.required_string(path, part, "image_url").map(Part::Image)?;
+        self.losses.note_part(&image, &join(path, "image_url"));
+        Some(image)
     }
 
     fn audio(&mut self, path: &str, part: &Object) -> Option<Part> {
@@ -80,7 +82,9 @@ impl Reader<'_> {
         let audio: Object = self.faults.read(&path, value, AUDIO)?;
         let data = self.faults.required_string(&path, &audio, "data");
         let format = self.faults.required_string(&path, &audio, "format");
-        Some(Part::Audio { data: data?, format: format? })
+        let audio = Part::Audio { data: data?, format: format? };
+        self.losses.note_part(&audio, &path);
+        Some(audio)
     }
 
     /// The result of a call: a string, or parts of which all are text.

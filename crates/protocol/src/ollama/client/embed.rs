@@ -7,6 +7,7 @@ use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Embedding, Request, Task};
+use crate::wishes::Wish;
 
 /// What is understood.
 const KNOWN: [&str; 4] = ["model", "input", "dimensions", "truncate"];
@@ -29,7 +30,7 @@ pub fn decode_embed(body: &[u8]) -> Result<Request, Failure> {
         truncate: options::flag("truncate", &fields, &mut faults),
         ..Embedding::default()
     };
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&[(Wish::CutTexts, "truncate")]);
     losses.unknown("", &fields, &KNOWN);
     let original = |fields| Some(Original::new(Form::OllamaEmbed, fields));
     finish(embedding, losses, fields, faults, original)
