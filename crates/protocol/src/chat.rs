@@ -176,7 +176,7 @@ pub enum Reasoning {
     Off,
     /// As much as the upstream thinks right.
     On,
-    /// In OpenAI's words: `minimal`, `low`, `medium`, `high`.
+    /// In OpenAI's words: `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
     Effort(String),
     /// At most so many tokens.
     Budget(u32),

@@ -207,12 +207,11 @@ impl Reader<'_> {
         }
     }
 
-    /// In OpenAI's words, which have none for `max`.
+    /// The words are OpenAI's too.
     fn effort(&mut self) -> Option<String> {
         let config = self.object("", self.fields, "output_config")?;
         self.note_unknown("output_config", &config, &["effort", "format"]);
-        let effort = self.faults.string("output_config.effort", config.get("effort")?)?;
-        Some(if effort == "max" { "xhigh".to_owned() } else { effort })
+        self.faults.string("output_config.effort", config.get("effort")?)
     }
 
     fn user(&mut self) -> Option<String> {

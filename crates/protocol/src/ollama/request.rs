@@ -234,7 +234,8 @@ fn format(wanted: &ResponseFormat) -> Option<Format<'_>> {
     }
 }
 
-/// Words as Ollama's own translation of OpenAI's has them.
+/// Words as Ollama's own translation of OpenAI's has them, but that not every Ollama knows a word
+/// above `high`: it is said where the client's own is the highest there is.
 fn think(reasoning: &Reasoning) -> Think<'_> {
     match reasoning {
         Reasoning::Off => Think::Switch(false),

@@ -43,8 +43,12 @@ pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
     let completion = Completion {
         prompt,
         suffix: fields.get("suffix").and_then(|value| faults.string("suffix", value)),
-        sampling: sampling(&fields, &mut faults),
+        // None, to have the prompt itself repeated and measured.
+        sampling: sampling(0, &fields, &mut faults),
     };
+    if completion.sampling.max_tokens == Some(0) {
+        losses.refuse("max_tokens", "must not be 0 for this model's upstream");
+    }
     let request = Request {
         model: fields.get("model").and_then(|value| model(value, &mut faults)),
         stream: flag("stream", &fields, &mut faults).unwrap_or_default(),
@@ -68,7 +72,7 @@ fn only_here(fields: &Object, faults: &mut Faults, losses: &mut Losses) {
     if flag("echo", fields, faults) == Some(true) {
         losses.refuse("echo", ONLY_HERE);
     }
-    let best_of = fields.get("best_of").and_then(|value| faults.integer("best_of", value, 1..=128));
+    let best_of = fields.get("best_of").and_then(|value| faults.integer("best_of", value, 0..=128));
     several("best_of", best_of.unwrap_or(1), losses);
     for name in ["logprobs", "logit_bias"] {
         if fields.get(name).is_some_and(|value| !matches!(value.get(), "false" | "{}")) {

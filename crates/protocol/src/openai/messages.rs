@@ -10,6 +10,7 @@ const ROLES: &str = "one of \"system\", \"developer\", \"user\", \"assistant\", 
 const CONTENT: &str = "a string or a list of parts";
 const IMAGE: &str = "an object: {\"url\": a string}";
 const AUDIO: &str = "an object: {\"data\": a string, \"format\": a string}";
+const GIVEN_UP: &str = "OpenAI has given it up for tools, and no other dialect has a word for it";
 const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": a string}";
 
 pub(super) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Message> {
@@ -32,8 +33,9 @@ struct MessageReader<'a> {
 }
 
 /// What is understood of a message. `refusal` is what an assistant says instead of an answer.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "audio",
+    "function_call",
     "role",
     "content",
     "refusal",
@@ -47,6 +49,9 @@ impl MessageReader<'_> {
     fn read(mut self) -> Message {
         let role = self.role();
         self.losses.unknown(self.path, self.object, &KNOWN);
+        if self.object.get("function_call").is_some() {
+            self.losses.refuse(self.field("function_call"), GIVEN_UP);
+        }
         if self.object.get("audio").is_some() {
             let message = "an earlier answer in sound is known to its own upstream only";
             self.losses.refuse(self.field("audio"), message);
@@ -63,6 +68,10 @@ impl MessageReader<'_> {
 
     fn role(&mut self) -> Option<Role> {
         let value = self.faults.required(self.path, self.object, "role", ROLES)?;
+        if value.get() == "\"function\"" {
+            self.losses.refuse(self.field("role"), GIVEN_UP);
+            return Some(Role::Tool);
+        }
         self.faults.read(&self.field("role"), value, ROLES)
     }
 

@@ -30,7 +30,7 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let include_usage = include_usage(&fields, &mut faults);
     let chat = Chat {
         messages,
-        sampling: sampling(&fields, &mut faults),
+        sampling: sampling(1, &fields, &mut faults),
         tools: tools::decode(&fields, &mut faults, &mut losses),
         tool_choice: tools::choice(&fields, &mut faults, &mut losses),
         parallel_tool_calls: flag("parallel_tool_calls", &fields, &mut faults),
@@ -86,7 +86,7 @@ const UNDERSTOOD: [&str; 11] = [
     "user",
 ];
 
-/// Fields that make the answer another one. `false` and `{}` ask for nothing.
+/// Fields that make the answer another one. `false` and `{}` ask for nothing, but of a search.
 const ESSENTIAL: [&str; 6] =
     ["logprobs", "logit_bias", "audio", "web_search_options", "functions", "function_call"];
 
@@ -97,7 +97,8 @@ fn leftovers(fields: &Object, losses: &mut Losses) {
         let value = value.get();
         let asks_for_text = value.trim_matches(['[', ']', ' ']) == "\"text\"";
         if ESSENTIAL.contains(&name) || (name == "modalities" && !asks_for_text) {
-            if !matches!(value, "false" | "{}" | "[]") {
+            let empty = matches!(value, "false" | "{}" | "[]");
+            if !empty || name == "web_search_options" {
                 losses.refuse(name, ONLY_HERE);
             }
         } else if name != "modalities" && !DECISIVE.contains(&name) && !UNDERSTOOD.contains(&name) {

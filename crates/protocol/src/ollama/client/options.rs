@@ -144,13 +144,13 @@ pub(super) fn format(fields: &Object, faults: &mut Faults) -> Option<ResponseFor
     }
 }
 
-const THINK: &str = "true, false, \"low\", \"medium\" or \"high\"";
+const THINK: &str = "true, false, \"low\", \"medium\", \"high\" or \"max\"";
 
 pub(super) fn think(fields: &Object, faults: &mut Faults) -> Option<Reasoning> {
     Some(match fields.get("think")?.get() {
         "true" => Reasoning::On,
         "false" => Reasoning::Off,
-        text @ ("\"low\"" | "\"medium\"" | "\"high\"") => {
+        text @ ("\"low\"" | "\"medium\"" | "\"high\"" | "\"max\"") => {
             Reasoning::Effort(text.trim_matches('"').to_owned())
         }
         _ => {
