@@ -57,10 +57,11 @@ fn decode(
         reasoning: reader.reasoning(),
         user: reader.user(),
     };
-    let request = Request { model: reader.model(), stream: reader.stream(), ..Request::default() };
+    let model = reader.faults.model(reader.fields);
+    let stream = reader.faults.optional_boolean("", reader.fields, "stream").unwrap_or_default();
     reader.leftovers();
     faults.into_result()?;
-    Ok(Request { task: Task::Chat(chat), losses, ..request })
+    Ok(Request { model, stream, task: Task::Chat(chat), losses, ..Request::default() })
 }
 
 /// A body being read.
@@ -113,19 +114,6 @@ const ESSENTIAL: [(&str, &str); 6] = [
 const THINKING: &str = "must be {\"type\": \"enabled\", \"budget_tokens\": N}, {\"type\": \"adaptive\"} or {\"type\": \"disabled\"}";
 
 impl Reader<'_> {
-    fn model(&mut self) -> Option<String> {
-        let name = self.faults.string("model", self.fields.get("model")?)?;
-        if name.is_empty() {
-            self.faults.add("model", "must not be empty: leave it out for the active model");
-        }
-        Some(name)
-    }
-
-    fn stream(&mut self) -> bool {
-        let value = self.fields.get("stream");
-        value.and_then(|value| self.faults.boolean("stream", value)).unwrap_or_default()
-    }
-
     fn sampling(&mut self) -> Sampling {
         let Self { fields, faults, .. } = self;
         let mut number = |name: &str, range| {
@@ -211,13 +199,13 @@ impl Reader<'_> {
     fn effort(&mut self) -> Option<String> {
         let config = self.object("", self.fields, "output_config")?;
         self.note_unknown("output_config", &config, &["effort", "format"]);
-        self.faults.string("output_config.effort", config.get("effort")?)
+        self.faults.optional_string("output_config", &config, "effort")
     }
 
     fn user(&mut self) -> Option<String> {
         let metadata = self.object("", self.fields, "metadata")?;
         self.note_unknown("metadata", &metadata, &["user_id"]);
-        self.faults.string("metadata.user_id", metadata.get("user_id")?)
+        self.faults.optional_string("metadata", &metadata, "user_id")
     }
 
     /// Notes what is left out.

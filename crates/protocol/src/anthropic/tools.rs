@@ -32,11 +32,9 @@ fn read(reader: &mut Reader<'_>, path: &str, tool: &Object) -> Option<Tool> {
     let place = join(path, "input_schema");
     let schema =
         schema.filter(|schema| faults.read::<Object>(&place, schema, "a JSON schema").is_some());
-    let description = tool.get("description");
-    let strict = tool.get("strict");
     Some(Tool {
-        description: description.and_then(|text| faults.string(&join(path, "description"), text)),
-        strict: strict.and_then(|strict| faults.boolean(&join(path, "strict"), strict)),
+        description: faults.optional_string(path, tool, "description"),
+        strict: faults.optional_boolean(path, tool, "strict"),
         parameters: schema.map(ToOwned::to_owned),
         name: name?,
     })

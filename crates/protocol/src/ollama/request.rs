@@ -56,12 +56,7 @@ struct Relayed<'a> {
 impl Serialize for Relayed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", self.upstream_model)?;
-        for (name, value) in &self.original.fields.0 {
-            if !matches!(name.as_str(), "model" | "stream") {
-                map.serialize_entry(name, value)?;
-            }
-        }
+        self.original.write(&mut map, self.upstream_model, &["stream"])?;
         // Vectors are never streamed, and their endpoint has no word for it.
         if !self.original.form().is_embedding() {
             map.serialize_entry("stream", &self.stream)?;

@@ -62,18 +62,6 @@ impl Texts {
     }
 }
 
-pub(super) fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {
-    let name = faults.string("model", value)?;
-    if name.is_empty() {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
-    Some(name)
-}
-
-pub(super) fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
-    fields.get(name).and_then(|value| faults.boolean(name, value))
-}
-
 pub(super) fn include_usage(fields: &Object, faults: &mut Faults) -> bool {
     let Some(value) = fields.get("stream_options") else { return false };
     let Some(options) = faults.read::<Object>("stream_options", value, "an object") else {

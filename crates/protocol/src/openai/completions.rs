@@ -1,6 +1,6 @@
 //! A client's body for a completion, checked field by field.
 
-use super::common::{ONLY_HERE, Texts, choices, flag, include_usage, model, sampling, several};
+use super::common::{ONLY_HERE, Texts, choices, include_usage, sampling, several};
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
@@ -42,7 +42,7 @@ pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
     let (prompt, prompts) = prompt(&fields, &mut faults, &mut losses);
     let completion = Completion {
         prompt,
-        suffix: fields.get("suffix").and_then(|value| faults.string("suffix", value)),
+        suffix: faults.optional_string("", &fields, "suffix"),
         // None, to have the prompt itself repeated and measured.
         sampling: sampling(0, &fields, &mut faults),
     };
@@ -50,8 +50,8 @@ pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
         losses.refuse("max_tokens", "must not be 0 for this model's upstream");
     }
     let request = Request {
-        model: fields.get("model").and_then(|value| model(value, &mut faults)),
-        stream: flag("stream", &fields, &mut faults).unwrap_or_default(),
+        model: faults.model(&fields),
+        stream: faults.optional_boolean("", &fields, "stream").unwrap_or_default(),
         include_usage: include_usage(&fields, &mut faults),
         task: Task::Completion(completion),
         ..Request::default()
@@ -69,7 +69,7 @@ pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
 
 /// What other dialects have no word for.
 fn only_here(fields: &Object, faults: &mut Faults, losses: &mut Losses) {
-    if flag("echo", fields, faults) == Some(true) {
+    if faults.optional_boolean("", fields, "echo") == Some(true) {
         losses.refuse("echo", ONLY_HERE);
     }
     let best_of = fields.get("best_of").and_then(|value| faults.integer("best_of", value, 0..=128));

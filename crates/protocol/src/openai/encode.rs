@@ -69,19 +69,11 @@ struct Relayed<'a> {
 impl Serialize for Relayed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", self.upstream_model)?;
-        let replaced: &[&str] = match self.original.form() {
-            Form::OpenAiEmbedding => &["model"],
-            _ => &["model", "stream", "stream_options"],
-        };
-        for (name, value) in &self.original.fields.0 {
-            if !replaced.contains(&name.as_str()) {
-                map.serialize_entry(name, value)?;
-            }
-        }
         if self.original.form() == Form::OpenAiEmbedding {
+            self.original.write(&mut map, self.upstream_model, &[])?;
             return map.end();
         }
+        self.original.write(&mut map, self.upstream_model, &["stream", "stream_options"])?;
         map.serialize_entry("stream", &self.stream)?;
         // OpenAI refuses stream options on a request that is not streamed.
         if self.stream {

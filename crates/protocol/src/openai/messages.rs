@@ -116,7 +116,9 @@ impl MessageReader<'_> {
                 message.push_text(&text.unwrap_or_default());
             }
             Some("image_url") => message.content.extend(self.image(path, part)),
-            Some("input_audio") => message.content.extend(self.audio(path, part)),
+            Some("input_audio") => {
+                message.content.extend(audio(path, part, self.faults, self.losses));
+            }
             Some(_) => self.losses.refuse(
                 join(path, "type"),
                 "only text, image_url and input_audio are understood by this model's upstream",
@@ -133,17 +135,6 @@ impl MessageReader<'_> {
         let image = self.faults.required_string(&path, &image, "url").map(Part::Image)?;
         self.losses.note_part(&image, &join(&path, "url"));
         Some(image)
-    }
-
-    fn audio(&mut self, path: &str, part: &Object) -> Option<Part> {
-        let value = self.faults.required(path, part, "input_audio", AUDIO)?;
-        let path = join(path, "input_audio");
-        let audio: Object = self.faults.read(&path, value, AUDIO)?;
-        let data = self.faults.required_string(&path, &audio, "data");
-        let format = self.faults.required_string(&path, &audio, "format");
-        let audio = Part::Audio { data: data?, format: format? };
-        self.losses.note_part(&audio, &path);
-        Some(audio)
     }
 
     fn tool_calls(&mut self) -> Vec<ToolCall> {
@@ -179,4 +170,21 @@ impl MessageReader<'_> {
     fn field(&self, name: &str) -> String {
         join(self.path, name)
     }
+}
+
+/// Sound, as Responses have it too.
+pub(crate) fn audio(
+    path: &str,
+    part: &Object,
+    faults: &mut Faults,
+    losses: &mut Losses,
+) -> Option<Part> {
+    let value = faults.required(path, part, "input_audio", AUDIO)?;
+    let path = join(path, "input_audio");
+    let audio: Object = faults.read(&path, value, AUDIO)?;
+    let data = faults.required_string(&path, &audio, "data");
+    let format = faults.required_string(&path, &audio, "format");
+    let audio = Part::Audio { data: data?, format: format? };
+    losses.note_part(&audio, &path);
+    Some(audio)
 }

@@ -4,7 +4,7 @@
 //! upstream of the same dialect. For upstreams of another dialect they are named in the
 //! [`Losses`](crate::Losses).
 
-use super::common::{ONLY_HERE, choices, flag, include_usage, model, sampling, several};
+use super::common::{ONLY_HERE, choices, include_usage, sampling, several};
 use super::{messages, tools};
 use crate::chat::{Chat, Reasoning};
 use crate::error::Failure;
@@ -24,19 +24,19 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let fields = decode_body(body, &mut faults)?;
     let mut losses = Losses::named_by(&NAMES);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
-    let model = fields.get("model").and_then(|value| model(value, &mut faults));
+    let model = faults.model(&fields);
     let messages = messages::decode(&fields, &mut faults, &mut losses);
-    let stream = flag("stream", &fields, &mut faults).unwrap_or_default();
+    let stream = faults.optional_boolean("", &fields, "stream").unwrap_or_default();
     let include_usage = include_usage(&fields, &mut faults);
     let chat = Chat {
         messages,
         sampling: sampling(1, &fields, &mut faults),
         tools: tools::decode(&fields, &mut faults, &mut losses),
         tool_choice: tools::choice(&fields, &mut faults, &mut losses),
-        parallel_tool_calls: flag("parallel_tool_calls", &fields, &mut faults),
+        parallel_tool_calls: faults.optional_boolean("", &fields, "parallel_tool_calls"),
         response_format: tools::response_format(&fields, &mut faults, &mut losses),
         reasoning: reasoning(&fields, &mut faults),
-        user: fields.get("user").and_then(|value| faults.string("user", value)),
+        user: faults.optional_string("", &fields, "user"),
     };
     let choices = choices(&fields, &mut faults);
     several("n", choices, &mut losses);

@@ -51,13 +51,13 @@ pub fn decode_request(
         sampling: sampling(&fields, &mut faults),
         tools: settings::tools(&fields, &mut faults, &mut losses),
         tool_choice: settings::choice(&fields, &mut faults, &mut losses),
-        parallel_tool_calls: flag("parallel_tool_calls", &fields, &mut faults),
+        parallel_tool_calls: faults.optional_boolean("", &fields, "parallel_tool_calls"),
         response_format: settings::format(&fields, &mut faults, &mut losses),
         reasoning: settings::reasoning(&fields, &mut faults, &mut losses),
         user: user(&fields, &mut faults, &mut losses),
     };
-    let model = fields.get("model").and_then(|value| model(value, &mut faults));
-    let stream = flag("stream", &fields, &mut faults).unwrap_or_default();
+    let model = faults.model(&fields);
+    let stream = faults.optional_boolean("", &fields, "stream").unwrap_or_default();
     if echo.background() && !echo.store() {
         faults.add("background", "needs a response that is kept: store must not be false");
     }
@@ -175,8 +175,7 @@ fn with_instructions(
     mut messages: Vec<Message>,
     faults: &mut Faults,
 ) -> Vec<Message> {
-    let given = fields.get("instructions");
-    let given = given.and_then(|value| faults.string("instructions", value));
+    let given = faults.optional_string("", fields, "instructions");
     if let Some(text) = given.filter(|text| !text.is_empty()) {
         messages.insert(0, Message::text(Role::System, text));
     }
@@ -196,22 +195,10 @@ fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
 /// `safety_identifier` is OpenAI's newer name for it.
 fn user(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Option<String> {
     let mut string = |name| {
-        let user = faults.string(name, fields.get(name)?)?;
+        let user = faults.optional_string("", fields, name)?;
         losses.note(Wish::User, name);
         Some(user)
     };
     let (newer, older) = (string("safety_identifier"), string("user"));
     newer.or(older)
-}
-
-fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {
-    let name = faults.string("model", value)?;
-    if name.is_empty() {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
-    Some(name)
-}
-
-fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
-    fields.get(name).and_then(|value| faults.boolean(name, value))
 }

@@ -56,7 +56,7 @@ pub fn decode_chat(body: &[u8]) -> Result<Request, Failure> {
     options::refuse(&ESSENTIAL, &fields, &mut losses);
     options::keep_alive(&fields, loads, &mut losses);
     losses.unknown("", &fields, &KNOWN);
-    let model = options::model(&fields, &mut faults);
+    let model = faults.model(&fields);
     let stream = options::stream(&fields, &mut faults);
     faults.into_result()?;
     let original = Some(Original::new(Form::OllamaChat, fields));

@@ -44,7 +44,7 @@ pub fn decode_generate(body: &[u8]) -> Result<Request, Failure> {
     let mut losses = Losses::named_by(&NAMES);
     let prompt = options::text("prompt", &fields, &mut faults);
     let loads = prompt.is_empty();
-    let raw = options::flag("raw", &fields, &mut faults).unwrap_or_default();
+    let raw = faults.optional_boolean("", &fields, "raw").unwrap_or_default();
     let task = if raw {
         completion(prompt, &fields, &mut faults, &mut losses)
     } else {
@@ -53,7 +53,7 @@ pub fn decode_generate(body: &[u8]) -> Result<Request, Failure> {
     options::refuse(&ESSENTIAL, &fields, &mut losses);
     options::keep_alive(&fields, loads, &mut losses);
     losses.unknown("", &fields, &KNOWN);
-    let model = options::model(&fields, &mut faults);
+    let model = faults.model(&fields);
     let stream = options::stream(&fields, &mut faults);
     faults.into_result()?;
     let original = Some(Original::new(Form::OllamaGenerate, fields));

@@ -20,25 +20,13 @@ const CARRIED: [&str; 9] = [
     "frequency_penalty",
 ];
 
-pub(super) fn model(fields: &Object, faults: &mut Faults) -> Option<String> {
-    let name = faults.string("model", fields.get("model")?)?;
-    if name.is_empty() {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
-    Some(name)
-}
-
 /// Ollama streams unless told not to.
 pub(super) fn stream(fields: &Object, faults: &mut Faults) -> bool {
-    flag("stream", fields, faults).unwrap_or(true)
-}
-
-pub(super) fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
-    fields.get(name).and_then(|value| faults.boolean(name, value))
+    faults.optional_boolean("", fields, "stream").unwrap_or(true)
 }
 
 pub(super) fn text(name: &str, fields: &Object, faults: &mut Faults) -> String {
-    fields.get(name).and_then(|value| faults.string(name, value)).unwrap_or_default()
+    faults.optional_string("", fields, name).unwrap_or_default()
 }
 
 /// How long the model stays loaded is not the gateway's to say, but that it should go at once is
