@@ -3,4 +3,6 @@
 
 mod answers;
 mod requests;
+mod shown;
 mod streams;
+mod vectors;
