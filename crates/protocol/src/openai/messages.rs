@@ -68,11 +68,16 @@ impl MessageReader<'_> {
 
     fn role(&mut self) -> Option<Role> {
         let value = self.faults.required(self.path, self.object, "role", ROLES)?;
-        if value.get() == "\"function\"" {
+        if self.is_function() {
             self.losses.refuse(self.field("role"), GIVEN_UP);
             return Some(Role::Tool);
         }
         self.faults.read(&self.field("role"), value, ROLES)
+    }
+
+    /// What answered a call before there were tools.
+    fn is_function(&self) -> bool {
+        self.object.get("role").is_some_and(|role| role.get() == "\"function\"")
     }
 
     /// Servers that show a model's reasoning want it back in the conversation.
@@ -87,8 +92,9 @@ impl MessageReader<'_> {
 
     fn content(&mut self, message: &mut Message, role: Option<Role>) {
         let field = self.field("content");
-        // An assistant that called tools, or refused, need not have said anything.
-        let value = if role == Some(Role::Assistant) {
+        // An assistant that called tools, or refused, need not have said anything; nor a function.
+        let may_be_silent = role == Some(Role::Assistant) || self.is_function();
+        let value = if may_be_silent {
             message.push_text(&self.string("refusal").unwrap_or_default());
             self.object.get("content")
         } else {
