@@ -13,7 +13,7 @@ use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::{self, StreamExt};
 use tidegate_protocol::{
     Batch, Chat, Completion, ErrorKind, Event, Failure, FinishReason, Message, Request, Role, Task,
-    Usage,
+    Usage, Wish,
 };
 
 use super::{Answer, Call, Provider, Refused};
@@ -124,18 +124,15 @@ fn no_vectors() -> Failure {
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] when vectors are asked for.
 pub fn ignored(request: &Request) -> Result<Vec<String>, Failure> {
-    let chat = match &request.task {
+    match &request.task {
         Task::Embedding(_) => return Err(no_vectors()),
         Task::Completion(completion) => return ignored_of(completion, request),
-        Task::Chat(chat) => chat,
-    };
+        Task::Chat(_) => {}
+    }
     let refused = request.losses.refused().iter().map(|fault| fault.field.as_str());
-    let unheard = [
-        ("tools", !chat.tools.is_empty()),
-        ("response_format", chat.response_format.is_some()),
-        ("reasoning", chat.reasoning.is_some()),
-    ];
-    let unheard = unheard.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+    let unheard = [Wish::Tools, Wish::Format, Wish::Reasoning].into_iter();
+    let unheard = unheard.filter(|wish| wish.is_in(&request.task));
+    let unheard = unheard.flat_map(|wish| request.losses.places(wish));
     let names = request.losses.ignored().iter().map(String::as_str);
     Ok(names.chain(refused).chain(unheard).map(str::to_owned).collect())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::{native, openai};
+use crate::client::{anthropic, native, openai};
 use crate::gateway::{TestGateway, ollama_model};
 use crate::upstream::{Upstream, ollama_answer, openai_answer};
 
@@ -56,6 +56,28 @@ async fn what_would_change_the_answer_is_refused_before_the_upstream_is_asked() 
 }
 
 #[actix_web::test]
+async fn a_refusal_names_the_clients_own_fields() {
+    let upstream = Upstream::start(|_| ollama_answer(&["a"])).await;
+    let gateway = TestGateway::start(&ollama_model(&upstream, "")).await;
+    let mut messages = anthropic("hi", true);
+    messages["tools"] = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    messages["tool_choice"] = json!({"type": "auto", "disable_parallel_tool_use": true});
+    let image = json!({"type": "input_image", "image_url": "https://host/cat.png"});
+    let response = json!({"model": "test", "input": [{"role": "user", "content": [image]}]});
+    for (path, body, field) in [
+        ("/v1/messages", messages, "tool_choice.disable_parallel_tool_use: "),
+        ("/v1/responses", response, "input[0].content[0].image_url: "),
+    ] {
+        let answer = gateway.client.post(path, &body).await;
+        assert_eq!(answer.status, 400);
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(field), "{message}");
+    }
+    assert_eq!(upstream.chats().len(), 0);
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
 async fn an_upstream_of_the_clients_dialect_is_told_everything() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
     let gateway = TestGateway::before(&upstream).await;
@@ -80,6 +102,13 @@ async fn the_builtin_model_names_what_it_passes_over() {
     let answer = gateway.client.post("/v1/chat/completions", &body).await;
     assert_eq!((answer.status, answer.openai_text().as_str()), (200, "1 2 "));
     assert_eq!(answer.header("x-ignored-fields"), Some("n, tools"));
+    // Every client reads its own names.
+    let mut body = anthropic("count to 2", false);
+    body["model"] = json!("demo");
+    body["thinking"] = json!({"type": "enabled", "budget_tokens": 1024});
+    body["output_config"] = json!({"format": {"type": "json_schema", "schema": {}}});
+    let answer = gateway.client.post("/v1/messages", &body).await;
+    assert_eq!(answer.header("x-ignored-fields"), Some("output_config.format, thinking"));
     let own = gateway.client.post("/api/chat", &native("count to 2")).await;
     assert_eq!((own.status, own.header("x-ignored-fields")), (200, None));
     gateway.inner.shutdown().await;

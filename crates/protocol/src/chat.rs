@@ -88,6 +88,16 @@ pub enum Part {
     Reasoning(String),
 }
 
+impl Part {
+    /// An image's base64, where the image itself is there and not its address.
+    #[must_use]
+    pub fn image_data(&self) -> Option<&str> {
+        let Self::Image(url) = self else { return None };
+        let (kind, data) = url.strip_prefix("data:")?.split_once(',')?;
+        kind.ends_with(";base64").then_some(data)
+    }
+}
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -108,6 +118,16 @@ pub struct ToolCall {
     pub name: String,
     /// JSON text.
     pub arguments: String,
+}
+
+impl ToolCall {
+    /// The arguments, where they are a JSON object or nothing.
+    #[must_use]
+    pub fn argument_object(&self) -> Option<&RawValue> {
+        let text = self.arguments.trim_ascii();
+        let text = if text.is_empty() { "{}" } else { text };
+        text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
+    }
 }
 
 /// A function that the model may call.
@@ -156,7 +176,7 @@ pub enum Reasoning {
     Off,
     /// As much as the upstream thinks right.
     On,
-    /// In OpenAI's words: `minimal`, `low`, `medium`, `high`.
+    /// In OpenAI's words: `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
     Effort(String),
     /// At most so many tokens.
     Budget(u32),

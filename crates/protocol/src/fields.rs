@@ -111,6 +111,25 @@ impl Faults {
         self.string(&join(path, name), value)
     }
 
+    /// A string that may be left out.
+    pub fn optional_string(&mut self, path: &str, object: &Object, name: &str) -> Option<String> {
+        self.string(&join(path, name), object.get(name)?)
+    }
+
+    /// `true` or `false`, which may be left out.
+    pub fn optional_boolean(&mut self, path: &str, object: &Object, name: &str) -> Option<bool> {
+        self.boolean(&join(path, name), object.get(name)?)
+    }
+
+    /// The model's public name; none asks for the active model.
+    pub fn model(&mut self, fields: &Object) -> Option<String> {
+        let name = self.optional_string("", fields, "model")?;
+        if name.is_empty() {
+            self.add("model", "must not be empty: leave it out for the active model");
+        }
+        Some(name)
+    }
+
     /// Reads a value of a type; a value of another type is a fault.
     pub fn read<'a, T: Deserialize<'a>>(
         &mut self,

@@ -4,7 +4,8 @@
 //!
 //! # Layout
 //! - [`ids`], [`request`], [`chat`], [`event`], [`outcome`], [`error`]: the vocabulary all dialects
-//!   share. [`original`], [`fit`]: what it cannot say, and what becomes of that.
+//!   share. [`original`], [`fit`]: what it cannot say, and what becomes of that; `wishes`: what of
+//!   it not every upstream can be told.
 //! - [`spoken`], [`continuation`]: what was said of an answer, and the request to go on with it.
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
@@ -39,6 +40,7 @@ pub mod sse;
 mod strict;
 mod vectors;
 mod whole_body;
+mod wishes;
 
 pub use chat::{
     Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, Tool, ToolCall, ToolChoice,
@@ -52,3 +54,4 @@ pub use original::{Form, Original};
 pub use outcome::Outcome;
 pub use request::{Completion, Embedding, Request, Task};
 pub use split::Framing;
+pub use wishes::Wish;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::ser::SerializeMap;
+
 use crate::fields::Object;
 use crate::fit::Wire;
 
@@ -77,6 +79,23 @@ impl Original {
     /// The request asks for so many answers.
     pub(crate) fn with_choices(self, choices: u32) -> Self {
         Self { choices, ..self }
+    }
+
+    /// Writes the fields as they came, but for the model, which has the upstream's name, and those
+    /// in `replaced`, which are the gateway's to write.
+    pub(crate) fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        model: &str,
+        replaced: &[&str],
+    ) -> Result<(), M::Error> {
+        map.serialize_entry("model", model)?;
+        let is_kept = |name: &str| name != "model" && !replaced.contains(&name);
+        self.fields
+            .0
+            .iter()
+            .filter(|(name, _)| is_kept(name))
+            .try_for_each(|(name, value)| map.serialize_entry(name, value))
     }
 
     #[must_use]

@@ -110,7 +110,9 @@ impl BlockReader<'_, '_> {
                 return None;
             }
         };
-        Some(Block::Part(Part::Image(url)))
+        let image = Part::Image(url);
+        self.reader.losses.note_part(&image, &join(&path, "url"));
+        Some(Block::Part(image))
     }
 
     /// A document of plain text is said as text, what it is called before it.

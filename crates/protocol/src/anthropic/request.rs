@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body, join};
 use crate::fit::Losses;
 use crate::request::{Request, Task};
+use crate::wishes::Wish;
 
 /// Reads and checks the body of `POST /v1/messages`.
 ///
@@ -41,7 +42,7 @@ fn decode(
     max_tokens: impl FnOnce(&mut Reader<'_>) -> Option<u32>,
 ) -> Result<Request, Failure> {
     let mut faults = Faults::default();
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     let fields = decode_body(body, &mut faults)?;
     let mut reader =
         Reader { fields: &fields, faults: &mut faults, losses: &mut losses, hints: false };
@@ -56,10 +57,11 @@ fn decode(
         reasoning: reader.reasoning(),
         user: reader.user(),
     };
-    let request = Request { model: reader.model(), stream: reader.stream(), ..Request::default() };
+    let model = reader.faults.model(reader.fields);
+    let stream = reader.faults.optional_boolean("", reader.fields, "stream").unwrap_or_default();
     reader.leftovers();
     faults.into_result()?;
-    Ok(Request { task: Task::Chat(chat), losses, ..request })
+    Ok(Request { model, stream, task: Task::Chat(chat), losses, ..Request::default() })
 }
 
 /// A body being read.
@@ -70,6 +72,15 @@ pub(super) struct Reader<'a> {
     /// Whether the client marked what to cache.
     pub hints: bool,
 }
+
+/// What not every upstream can be told, and has one place here.
+const NAMES: [(Wish, &str); 5] = [
+    (Wish::Tools, "tools"),
+    (Wish::ForcedCall, "tool_choice.type"),
+    (Wish::OneCallAtATime, "tool_choice.disable_parallel_tool_use"),
+    (Wish::ReasoningBudget, "thinking.budget_tokens"),
+    (Wish::User, "metadata.user_id"),
+];
 
 /// The fields that are understood.
 const UNDERSTOOD: [&str; 15] = [
@@ -103,19 +114,6 @@ const ESSENTIAL: [(&str, &str); 6] = [
 const THINKING: &str = "must be {\"type\": \"enabled\", \"budget_tokens\": N}, {\"type\": \"adaptive\"} or {\"type\": \"disabled\"}";
 
 impl Reader<'_> {
-    fn model(&mut self) -> Option<String> {
-        let name = self.faults.string("model", self.fields.get("model")?)?;
-        if name.is_empty() {
-            self.faults.add("model", "must not be empty: leave it out for the active model");
-        }
-        Some(name)
-    }
-
-    fn stream(&mut self) -> bool {
-        let value = self.fields.get("stream");
-        value.and_then(|value| self.faults.boolean("stream", value)).unwrap_or_default()
-    }
-
     fn sampling(&mut self) -> Sampling {
         let Self { fields, faults, .. } = self;
         let mut number = |name: &str, range| {
@@ -155,6 +153,12 @@ impl Reader<'_> {
     fn reasoning(&mut self) -> Option<Reasoning> {
         let effort = self.effort();
         let wanted = self.thinking();
+        if wanted.is_some() {
+            self.losses.note(Wish::Reasoning, "thinking");
+        }
+        if effort.is_some() {
+            self.losses.note(Wish::Reasoning, "output_config.effort");
+        }
         match (wanted, effort) {
             (Some(wanted), Some(_)) if wanted == Reasoning::Off => {
                 self.losses.ignore("output_config.effort");
@@ -191,18 +195,17 @@ impl Reader<'_> {
         }
     }
 
-    /// In OpenAI's words, which have none for `max`.
+    /// The words are OpenAI's too.
     fn effort(&mut self) -> Option<String> {
         let config = self.object("", self.fields, "output_config")?;
         self.note_unknown("output_config", &config, &["effort", "format"]);
-        let effort = self.faults.string("output_config.effort", config.get("effort")?)?;
-        Some(if effort == "max" { "xhigh".to_owned() } else { effort })
+        self.faults.optional_string("output_config", &config, "effort")
     }
 
     fn user(&mut self) -> Option<String> {
         let metadata = self.object("", self.fields, "metadata")?;
         self.note_unknown("metadata", &metadata, &["user_id"]);
-        self.faults.string("metadata.user_id", metadata.get("user_id")?)
+        self.faults.optional_string("metadata", &metadata, "user_id")
     }
 
     /// Notes what is left out.

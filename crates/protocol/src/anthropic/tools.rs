@@ -3,6 +3,7 @@
 use super::request::Reader;
 use crate::chat::{ResponseFormat, Tool, ToolChoice};
 use crate::fields::{Object, join};
+use crate::wishes::Wish;
 
 const CHOICE: &str = "must be one of \"auto\", \"any\", \"tool\", \"none\"";
 /// OpenAI wants a format to have a name.
@@ -31,11 +32,9 @@ fn read(reader: &mut Reader<'_>, path: &str, tool: &Object) -> Option<Tool> {
     let place = join(path, "input_schema");
     let schema =
         schema.filter(|schema| faults.read::<Object>(&place, schema, "a JSON schema").is_some());
-    let description = tool.get("description");
-    let strict = tool.get("strict");
     Some(Tool {
-        description: description.and_then(|text| faults.string(&join(path, "description"), text)),
-        strict: strict.and_then(|strict| faults.boolean(&join(path, "strict"), strict)),
+        description: faults.optional_string(path, tool, "description"),
+        strict: faults.optional_boolean(path, tool, "strict"),
         parameters: schema.map(ToOwned::to_owned),
         name: name?,
     })
@@ -81,6 +80,7 @@ pub(super) fn output_format(reader: &mut Reader<'_>) -> Option<ResponseFormat> {
         return None;
     }
     let schema = reader.faults.required(path, &format, "schema", "a JSON schema")?;
+    reader.losses.note(Wish::Format, path);
     Some(ResponseFormat::Schema {
         name: UNNAMED.to_owned(),
         description: None,

@@ -28,10 +28,7 @@ pub fn decode_request(body: &[u8], limits: &Limits) -> Result<Request, Failure> 
     let fields = decode_body(body, &mut faults)?;
     check_names("", &fields, &FIELDS, &mut faults);
     let messages = messages(&fields, limits, &mut faults);
-    let model = fields.get("model").and_then(|value| faults.string("model", value));
-    if model.as_deref() == Some("") {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
+    let model = faults.model(&fields);
     let temperature = fields
         .get("temperature")
         .and_then(|value| faults.number("temperature", value, 0.0..=2.0))
@@ -40,7 +37,7 @@ pub fn decode_request(body: &[u8], limits: &Limits) -> Result<Request, Failure> 
         .get("maxTokens")
         .and_then(|value| faults.integer("maxTokens", value, 1..=limits.max_tokens))
         .unwrap_or(limits.default_max_tokens);
-    let stream = fields.get("stream").and_then(|value| faults.boolean("stream", value));
+    let stream = faults.optional_boolean("", &fields, "stream");
     faults.into_result()?;
     let sampling = Sampling {
         temperature: Some(temperature),

@@ -1,7 +1,7 @@
 //! The body of `POST /api/chat`. Those of `/api/generate` and `/api/embed` are in `texts`.
 //!
-//! What this wire has no word for is refused, not dropped, where the answer would be another one
-//! without it: images by address, sound, forced tool calls.
+//! What this wire has no word for (images by address, sound, forced calls) is refused before
+//! anything is written: [`fit`](crate::fit) says what.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::texts;
+use super::texts::{Embed, Generate};
 use crate::chat::{
     Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, ToolCall, ToolChoice,
 };
 use crate::error::Failure;
-use crate::fit::{Encoded, Losses, Wire, relays};
+use crate::fit::{Encoded, Wire, ignored, relays};
 use crate::openai::WireTool;
 use crate::original::Original;
 use crate::request::{Request, Task};
@@ -26,35 +26,24 @@ use crate::request::{Request, Task};
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] with every field that cannot be said to Ollama.
 pub fn encode_request(request: &Request, upstream_model: &str) -> Result<Encoded, Failure> {
-    if let Some(original) = request.original.as_ref().filter(|_| relays(request, Wire::Ollama)) {
-        let body = Relayed { original, upstream_model, stream: request.stream };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
-        return Ok(Encoded { body, ignored: Vec::new() });
-    }
-    let mut losses = request.losses.clone();
-    let body = match &request.task {
-        Task::Chat(chat) => chat_body(chat, upstream_model, &mut losses),
-        Task::Completion(completion) => texts::generate(completion, upstream_model, &mut losses),
-        Task::Embedding(embedding) => texts::embed(embedding, upstream_model, &mut losses),
+    let ignored = ignored(request, Wire::Ollama)?;
+    let own = request.original.as_ref().filter(|_| relays(request, Wire::Ollama));
+    let body = match (own, &request.task) {
+        (Some(original), _) => {
+            bytes_of(&Relayed { original, upstream_model, stream: request.stream })
+        }
+        (None, Task::Chat(chat)) => bytes_of(&Body::new(chat, upstream_model)),
+        (None, Task::Completion(completion)) => {
+            bytes_of(&Generate::new(completion, upstream_model))
+        }
+        (None, Task::Embedding(embedding)) => bytes_of(&Embed::new(embedding, upstream_model)),
     };
-    Ok(Encoded { body, ignored: losses.into_ignored()? })
+    Ok(Encoded { body, ignored })
 }
 
-fn chat_body(chat: &Chat, upstream_model: &str, losses: &mut Losses) -> Vec<u8> {
-    let body = Body {
-        model: upstream_model,
-        messages: wire_messages(&chat.messages, losses),
-        stream: true,
-        options: Options::from(&chat.sampling),
-        tools: tools(chat, losses),
-        format: chat.response_format.as_ref().and_then(format),
-        think: chat.reasoning.as_ref().map(|reasoning| think(reasoning, losses)),
-    };
-    if chat.user.is_some() {
-        losses.ignore("user");
-    }
-    // Strings, numbers and JSON that was parsed before: there is nothing that could fail.
-    serde_json::to_vec(&body).unwrap_or_default()
+/// Strings, numbers and JSON that was parsed before: there is nothing that could fail.
+fn bytes_of(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }
 
 /// The client's body with the model's name replaced, and `stream` spelt out.
@@ -67,12 +56,7 @@ struct Relayed<'a> {
 impl Serialize for Relayed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", self.upstream_model)?;
-        for (name, value) in &self.original.fields.0 {
-            if !matches!(name.as_str(), "model" | "stream") {
-                map.serialize_entry(name, value)?;
-            }
-        }
+        self.original.write(&mut map, self.upstream_model, &["stream"])?;
         // Vectors are never streamed, and their endpoint has no word for it.
         if !self.original.form().is_embedding() {
             map.serialize_entry("stream", &self.stream)?;
@@ -93,6 +77,20 @@ struct Body<'a> {
     format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     think: Option<Think<'a>>,
+}
+
+impl<'a> Body<'a> {
+    fn new(chat: &'a Chat, model: &'a str) -> Self {
+        Self {
+            model,
+            messages: wire_messages(&chat.messages),
+            stream: true,
+            options: Options::from(&chat.sampling),
+            tools: tools(chat),
+            format: chat.response_format.as_ref().and_then(format),
+            think: chat.reasoning.as_ref().map(think),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -172,10 +170,10 @@ struct Function<'a> {
     arguments: &'a RawValue,
 }
 
-fn wire_messages<'a>(messages: &'a [Message], losses: &mut Losses) -> Vec<WireMessage<'a>> {
+fn wire_messages(messages: &[Message]) -> Vec<WireMessage<'_>> {
     let mut tool_names = HashMap::new();
     let mut encoded = Vec::with_capacity(messages.len());
-    for (index, message) in messages.iter().enumerate() {
+    for message in messages {
         // Ollama matches a result to its call by the tool's name, OpenAI by the call's id. An id may
         // come again in a later turn: the last call before the result is meant.
         let calls = message.tool_calls.iter();
@@ -183,80 +181,44 @@ fn wire_messages<'a>(messages: &'a [Message], losses: &mut Losses) -> Vec<WireMe
         let answered = message.tool_call_id.as_deref();
         encoded.push(WireMessage {
             tool_name: answered.and_then(|id| tool_names.get(id).copied()),
-            ..wire_message(&format!("messages[{index}]"), message, losses)
+            ..wire_message(message)
         });
     }
     encoded
 }
 
-fn wire_message<'a>(path: &str, message: &'a Message, losses: &mut Losses) -> WireMessage<'a> {
+fn wire_message(message: &Message) -> WireMessage<'_> {
     let role = match message.role {
         Role::Developer => Role::System,
         role => role,
     };
-    let mut wire = WireMessage {
+    let thinking = message.content.iter().rev().find_map(|part| match part {
+        Part::Reasoning(text) => Some(text.as_str()),
+        _ => None,
+    });
+    WireMessage {
         role,
         content: message.joined_text(),
-        thinking: None,
-        images: Vec::new(),
-        tool_calls: Vec::with_capacity(message.tool_calls.len()),
+        thinking,
+        images: message.content.iter().filter_map(Part::image_data).collect(),
+        tool_calls: message.tool_calls.iter().filter_map(WireCall::new).collect(),
         tool_name: None,
-    };
-    for part in &message.content {
-        match part {
-            Part::Text(_) => {}
-            Part::Reasoning(text) => wire.thinking = Some(text),
-            Part::Image(url) => match base64_of(url) {
-                Some(data) => wire.images.push(data),
-                None => losses.refuse(format!("{path}.content"), IMAGES),
-            },
-            Part::Audio { .. } => losses.refuse(format!("{path}.content"), AUDIO),
-        }
     }
-    for (index, call) in message.tool_calls.iter().enumerate() {
-        match arguments_of(call) {
-            Some(arguments) => {
-                let function = Function { name: &call.name, arguments };
-                wire.tool_calls.push(WireCall { function });
-            }
-            None => losses.refuse(
-                format!("{path}.tool_calls[{index}].function.arguments"),
-                "must be the text of a JSON object",
-            ),
-        }
-    }
-    wire
 }
 
-const IMAGES: &str =
-    "images must be base64 `data:` URLs for this model: its upstream fetches nothing";
-const AUDIO: &str = "this model's upstream takes text and images only, no sound";
-
-fn base64_of(url: &str) -> Option<&str> {
-    let (kind, data) = url.strip_prefix("data:")?.split_once(',')?;
-    kind.ends_with(";base64").then_some(data)
+impl<'a> WireCall<'a> {
+    fn new(call: &'a ToolCall) -> Option<Self> {
+        let function = Function { name: &call.name, arguments: call.argument_object()? };
+        Some(Self { function })
+    }
 }
 
-/// The arguments of a call, where they are a JSON object or nothing.
-pub(super) fn arguments_of(call: &ToolCall) -> Option<&RawValue> {
-    let text = call.arguments.trim_ascii();
-    let text = if text.is_empty() { "{}" } else { text };
-    text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
-}
-
-/// This wire cannot force a call, nor keep a model from calling several tools.
-fn tools<'a>(chat: &'a Chat, losses: &mut Losses) -> Vec<WireTool<'a>> {
-    if chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty() {
-        losses.refuse("parallel_tool_calls", "must be true for this model's upstream");
+/// Whom no tool is to be called for is told of none.
+fn tools(chat: &Chat) -> Vec<WireTool<'_>> {
+    if chat.tool_choice == Some(ToolChoice::None) {
+        return Vec::new();
     }
-    match &chat.tool_choice {
-        None | Some(ToolChoice::Auto) => chat.tools.iter().map(WireTool::from).collect(),
-        Some(ToolChoice::None) => Vec::new(),
-        Some(ToolChoice::Required | ToolChoice::Function(_)) => {
-            losses.refuse("tool_choice", "must be \"auto\" or \"none\" for this model's upstream");
-            Vec::new()
-        }
-    }
+    chat.tools.iter().map(WireTool::from).collect()
 }
 
 fn format(wanted: &ResponseFormat) -> Option<Format<'_>> {
@@ -267,15 +229,12 @@ fn format(wanted: &ResponseFormat) -> Option<Format<'_>> {
     }
 }
 
-/// Words as Ollama's own translation of OpenAI's has them.
-fn think<'a>(reasoning: &'a Reasoning, losses: &mut Losses) -> Think<'a> {
+/// Words as Ollama's own translation of OpenAI's has them, but that not every Ollama knows a word
+/// above `high`: it is said where the client's own is the highest there is.
+fn think(reasoning: &Reasoning) -> Think<'_> {
     match reasoning {
         Reasoning::Off => Think::Switch(false),
-        Reasoning::On => Think::Switch(true),
-        Reasoning::Budget(_) => {
-            losses.ignore("(the number of tokens for reasoning)");
-            Think::Switch(true)
-        }
+        Reasoning::On | Reasoning::Budget(_) => Think::Switch(true),
         Reasoning::Effort(effort) => Think::Effort(match effort.as_str() {
             "minimal" => "low",
             "xhigh" => "high",

@@ -3,15 +3,14 @@
 use serde::Serialize;
 
 use super::request::Options;
-use crate::fit::Losses;
 use crate::request::{Completion, Embedding};
 
-/// A text goes to the model as it is (`raw`). Only the model's own template knows how to ask for
+/// The body of `/api/generate`. A text goes to the model as it is (`raw`). Only the model's own template knows how to ask for
 /// what stands between two texts, so that a suffix needs it.
 ///
 /// Newer servers let a model think unless told not to, which has no place in a raw text.
 #[derive(Serialize)]
-struct Generate<'a> {
+pub(super) struct Generate<'a> {
     model: &'a str,
     prompt: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,30 +21,25 @@ struct Generate<'a> {
     options: Options<'a>,
 }
 
-/// The body of `/api/generate`; the answer is always streamed.
-pub(super) fn generate(completion: &Completion, model: &str, losses: &mut Losses) -> Vec<u8> {
-    let Completion { prompt, suffix, sampling } = completion;
-    let suffix = suffix.as_deref().filter(|suffix| !suffix.is_empty());
-    let is_refused = losses.refused().iter().any(|fault| fault.field == "prompt");
-    if prompt.is_empty() && !is_refused {
-        // Ollama would load the model and say nothing.
-        losses.refuse("prompt", "must not be empty for this model's upstream");
+impl<'a> Generate<'a> {
+    /// The answer is always streamed.
+    pub fn new(completion: &'a Completion, model: &'a str) -> Self {
+        let suffix = completion.suffix.as_deref().filter(|suffix| !suffix.is_empty());
+        Self {
+            model,
+            prompt: &completion.prompt,
+            suffix,
+            raw: suffix.is_none(),
+            think: false,
+            stream: true,
+            options: Options::from(&completion.sampling),
+        }
     }
-    let body = Generate {
-        model,
-        prompt,
-        suffix,
-        raw: suffix.is_none(),
-        think: false,
-        stream: true,
-        options: Options::from(sampling),
-    };
-    // Strings and numbers only: there is nothing that could fail.
-    serde_json::to_vec(&body).unwrap_or_default()
 }
 
+/// The body of `/api/embed`.
 #[derive(Serialize)]
-struct Embed<'a> {
+pub(super) struct Embed<'a> {
     model: &'a str,
     input: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,13 +48,9 @@ struct Embed<'a> {
     dimensions: Option<u32>,
 }
 
-/// The body of `/api/embed`.
-pub(super) fn embed(embedding: &Embedding, model: &str, losses: &mut Losses) -> Vec<u8> {
-    if embedding.user.is_some() {
-        losses.ignore("user");
+impl<'a> Embed<'a> {
+    pub fn new(embedding: &'a Embedding, model: &'a str) -> Self {
+        let Embedding { input, truncate, dimensions, .. } = embedding;
+        Self { model, input, truncate: *truncate, dimensions: *dimensions }
     }
-    let Embedding { input, truncate, dimensions, .. } = embedding;
-    let body = Embed { model, input, truncate: *truncate, dimensions: *dimensions };
-    // Strings and numbers only: there is nothing that could fail.
-    serde_json::to_vec(&body).unwrap_or_default()
 }

@@ -62,18 +62,6 @@ impl Texts {
     }
 }
 
-pub(super) fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {
-    let name = faults.string("model", value)?;
-    if name.is_empty() {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
-    Some(name)
-}
-
-pub(super) fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
-    fields.get(name).and_then(|value| faults.boolean(name, value))
-}
-
 pub(super) fn include_usage(fields: &Object, faults: &mut Faults) -> bool {
     let Some(value) = fields.get("stream_options") else { return false };
     let Some(options) = faults.read::<Object>("stream_options", value, "an object") else {
@@ -83,7 +71,8 @@ pub(super) fn include_usage(fields: &Object, faults: &mut Faults) -> bool {
     value.and_then(|value| faults.boolean("stream_options.include_usage", value)).unwrap_or(false)
 }
 
-pub(super) fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
+/// `least` is how many tokens must be asked for.
+pub(super) fn sampling(least: u32, fields: &Object, faults: &mut Faults) -> Sampling {
     let mut number =
         |name: &str, range| fields.get(name).and_then(|value| faults.number(name, value, range));
     let temperature = number("temperature", 0.0..=2.0);
@@ -92,8 +81,8 @@ pub(super) fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
     let presence_penalty = number("presence_penalty", -2.0..=2.0);
     let frequency_penalty = number("frequency_penalty", -2.0..=2.0);
     // The newer name wins; both are checked.
-    let older = max_tokens("max_tokens", fields, faults);
-    let newer = max_tokens("max_completion_tokens", fields, faults);
+    let older = max_tokens("max_tokens", least, fields, faults);
+    let newer = max_tokens("max_completion_tokens", least, fields, faults);
     Sampling {
         temperature,
         top_p,
@@ -108,12 +97,12 @@ pub(super) fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
 }
 
 /// Several local servers and their examples write -1 for "no limit".
-fn max_tokens(name: &str, fields: &Object, faults: &mut Faults) -> Option<u32> {
+fn max_tokens(name: &str, least: u32, fields: &Object, faults: &mut Faults) -> Option<u32> {
     let value = fields.get(name)?;
     if value.get() == "-1" {
         return None;
     }
-    faults.integer(name, value, 1..=u32::MAX)
+    faults.integer(name, value, least..=u32::MAX)
 }
 
 /// No word of OpenAI's own, but of most servers of its dialect. 0 and -1 turn it off.

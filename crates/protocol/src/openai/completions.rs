@@ -1,12 +1,13 @@
 //! A client's body for a completion, checked field by field.
 
-use super::common::{ONLY_HERE, Texts, choices, flag, include_usage, model, sampling, several};
+use super::common::{ONLY_HERE, Texts, choices, include_usage, sampling, several};
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Completion, Request, Task};
+use crate::wishes::Wish;
 
 /// The fields that decide what is asked of the upstream.
 const DECISIVE: [&str; 7] =
@@ -36,17 +37,21 @@ const UNDERSTOOD: [&str; 13] = [
 pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&[(Wish::EmptyPrompt, "prompt")]);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let (prompt, prompts) = prompt(&fields, &mut faults, &mut losses);
     let completion = Completion {
         prompt,
-        suffix: fields.get("suffix").and_then(|value| faults.string("suffix", value)),
-        sampling: sampling(&fields, &mut faults),
+        suffix: faults.optional_string("", &fields, "suffix"),
+        // None, to have the prompt itself repeated and measured.
+        sampling: sampling(0, &fields, &mut faults),
     };
+    if completion.sampling.max_tokens == Some(0) {
+        losses.refuse("max_tokens", "must not be 0 for this model's upstream");
+    }
     let request = Request {
-        model: fields.get("model").and_then(|value| model(value, &mut faults)),
-        stream: flag("stream", &fields, &mut faults).unwrap_or_default(),
+        model: faults.model(&fields),
+        stream: faults.optional_boolean("", &fields, "stream").unwrap_or_default(),
         include_usage: include_usage(&fields, &mut faults),
         task: Task::Completion(completion),
         ..Request::default()
@@ -64,10 +69,10 @@ pub fn decode_completion(body: &[u8]) -> Result<Request, Failure> {
 
 /// What other dialects have no word for.
 fn only_here(fields: &Object, faults: &mut Faults, losses: &mut Losses) {
-    if flag("echo", fields, faults) == Some(true) {
+    if faults.optional_boolean("", fields, "echo") == Some(true) {
         losses.refuse("echo", ONLY_HERE);
     }
-    let best_of = fields.get("best_of").and_then(|value| faults.integer("best_of", value, 1..=128));
+    let best_of = fields.get("best_of").and_then(|value| faults.integer("best_of", value, 0..=128));
     several("best_of", best_of.unwrap_or(1), losses);
     for name in ["logprobs", "logit_bias"] {
         if fields.get(name).is_some_and(|value| !matches!(value.get(), "false" | "{}")) {

@@ -1,12 +1,13 @@
 //! A client's body for embeddings, checked field by field.
 
-use super::common::{Texts, model};
+use super::common::Texts;
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Embedding, Request, Task};
+use crate::wishes::Wish;
 
 /// The fields that decide what is asked of the upstream.
 const DECISIVE: [&str; 4] = ["model", "input", "encoding_format", "dimensions"];
@@ -18,7 +19,7 @@ const DECISIVE: [&str; 4] = ["model", "input", "encoding_format", "dimensions"];
 pub fn decode_embedding(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&[(Wish::User, "user")]);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
     let dimensions = fields.get("dimensions");
     let embedding = Embedding {
@@ -27,11 +28,11 @@ pub fn decode_embedding(body: &[u8]) -> Result<Request, Failure> {
         base64: wants_base64(&fields, &mut faults, &mut losses),
         // In this dialect a text that is too long is an error.
         truncate: Some(false),
-        user: fields.get("user").and_then(|value| faults.string("user", value)),
+        user: faults.optional_string("", &fields, "user"),
     };
     losses.unknown("", &fields, &["model", "input", "encoding_format", "dimensions", "user"]);
     let request = Request {
-        model: fields.get("model").and_then(|value| model(value, &mut faults)),
+        model: faults.model(&fields),
         task: Task::Embedding(embedding),
         ..Request::default()
     };

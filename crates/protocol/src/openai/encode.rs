@@ -13,7 +13,7 @@ use super::wire_tools::{WireChoice, WireFormat, WireTool};
 use crate::chat::{Chat, Reasoning, Sampling};
 use crate::error::Failure;
 use crate::fields::Object;
-use crate::fit::{Encoded, Wire, relays};
+use crate::fit::{Encoded, Wire, ignored, relays};
 use crate::original::{Form, Original};
 use crate::request::{Request, Task};
 
@@ -31,30 +31,17 @@ pub fn encode_request(
     upstream_model: &str,
     stream: bool,
 ) -> Result<Encoded, Failure> {
-    if let Some(original) = request.original.as_ref().filter(|_| relays(request, Wire::OpenAi)) {
-        let body = bytes_of(&Relayed { original, upstream_model, stream });
-        return Ok(Encoded { body, ignored: Vec::new() });
-    }
-    let mut losses = request.losses.clone();
-    let body = match &request.task {
-        Task::Chat(chat) => {
-            if let Some(Reasoning::Budget(_)) = chat.reasoning {
-                losses.ignore("(the number of tokens for reasoning)");
-            }
-            bytes_of(&Built::new(chat, upstream_model, stream))
-        }
-        Task::Completion(completion) => {
+    let ignored = ignored(request, Wire::OpenAi)?;
+    let own = request.original.as_ref().filter(|_| relays(request, Wire::OpenAi));
+    let body = match (own, &request.task) {
+        (Some(original), _) => bytes_of(&Relayed { original, upstream_model, stream }),
+        (None, Task::Chat(chat)) => bytes_of(&Built::new(chat, upstream_model, stream)),
+        (None, Task::Completion(completion)) => {
             bytes_of(&Completing::new(completion, upstream_model, stream))
         }
-        Task::Embedding(embedding) => {
-            // A text that is too long is an error on this wire.
-            if embedding.truncate == Some(true) {
-                losses.ignore("truncate");
-            }
-            bytes_of(&Embedding::new(embedding, upstream_model))
-        }
+        (None, Task::Embedding(embedding)) => bytes_of(&Embedding::new(embedding, upstream_model)),
     };
-    Ok(Encoded { body, ignored: losses.into_ignored()? })
+    Ok(Encoded { body, ignored })
 }
 
 /// Has vLLM go on with the conversation's last message. Other servers do so by themselves, or not.
@@ -82,19 +69,11 @@ struct Relayed<'a> {
 impl Serialize for Relayed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", self.upstream_model)?;
-        let replaced: &[&str] = match self.original.form() {
-            Form::OpenAiEmbedding => &["model"],
-            _ => &["model", "stream", "stream_options"],
-        };
-        for (name, value) in &self.original.fields.0 {
-            if !replaced.contains(&name.as_str()) {
-                map.serialize_entry(name, value)?;
-            }
-        }
         if self.original.form() == Form::OpenAiEmbedding {
+            self.original.write(&mut map, self.upstream_model, &[])?;
             return map.end();
         }
+        self.original.write(&mut map, self.upstream_model, &["stream", "stream_options"])?;
         map.serialize_entry("stream", &self.stream)?;
         // OpenAI refuses stream options on a request that is not streamed.
         if self.stream {

@@ -78,6 +78,8 @@ impl Choice<'_> {
 #[derive(Deserialize)]
 struct Delta {
     content: Option<String>,
+    /// What is said in place of an answer.
+    refusal: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     tool_calls: Option<Vec<CallDelta>>,
@@ -148,6 +150,8 @@ impl Delta {
         let reasoning = self.reasoning_content.filter(spoken).or(self.reasoning.filter(spoken));
         events.extend(reasoning.map(Event::Reasoning));
         events.extend(self.content.filter(spoken).map(Event::Text));
+        // Other dialects have no other place for it than the answer's.
+        events.extend(self.refusal.filter(spoken).map(Event::Text));
         for (call, position) in self.tool_calls.unwrap_or_default().into_iter().zip(0..) {
             let (name, arguments) = match call.function {
                 Some(function) => (function.name, function.arguments.unwrap_or_default()),

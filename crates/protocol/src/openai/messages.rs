@@ -10,6 +10,7 @@ const ROLES: &str = "one of \"system\", \"developer\", \"user\", \"assistant\", 
 const CONTENT: &str = "a string or a list of parts";
 const IMAGE: &str = "an object: {\"url\": a string}";
 const AUDIO: &str = "an object: {\"data\": a string, \"format\": a string}";
+const GIVEN_UP: &str = "OpenAI has given it up for tools, and no other dialect has a word for it";
 const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": a string}";
 
 pub(super) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Message> {
@@ -32,8 +33,9 @@ struct MessageReader<'a> {
 }
 
 /// What is understood of a message. `refusal` is what an assistant says instead of an answer.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "audio",
+    "function_call",
     "role",
     "content",
     "refusal",
@@ -47,6 +49,9 @@ impl MessageReader<'_> {
     fn read(mut self) -> Message {
         let role = self.role();
         self.losses.unknown(self.path, self.object, &KNOWN);
+        if self.object.get("function_call").is_some() {
+            self.losses.refuse(self.field("function_call"), GIVEN_UP);
+        }
         if self.object.get("audio").is_some() {
             let message = "an earlier answer in sound is known to its own upstream only";
             self.losses.refuse(self.field("audio"), message);
@@ -63,7 +68,16 @@ impl MessageReader<'_> {
 
     fn role(&mut self) -> Option<Role> {
         let value = self.faults.required(self.path, self.object, "role", ROLES)?;
+        if self.is_function() {
+            self.losses.refuse(self.field("role"), GIVEN_UP);
+            return Some(Role::Tool);
+        }
         self.faults.read(&self.field("role"), value, ROLES)
+    }
+
+    /// What answered a call before there were tools.
+    fn is_function(&self) -> bool {
+        self.object.get("role").is_some_and(|role| role.get() == "\"function\"")
     }
 
     /// Servers that show a model's reasoning want it back in the conversation.
@@ -78,8 +92,9 @@ impl MessageReader<'_> {
 
     fn content(&mut self, message: &mut Message, role: Option<Role>) {
         let field = self.field("content");
-        // An assistant that called tools, or refused, need not have said anything.
-        let value = if role == Some(Role::Assistant) {
+        // An assistant that called tools, or refused, need not have said anything; nor a function.
+        let may_be_silent = role == Some(Role::Assistant) || self.is_function();
+        let value = if may_be_silent {
             message.push_text(&self.string("refusal").unwrap_or_default());
             self.object.get("content")
         } else {
@@ -107,7 +122,9 @@ impl MessageReader<'_> {
                 message.push_text(&text.unwrap_or_default());
             }
             Some("image_url") => message.content.extend(self.image(path, part)),
-            Some("input_audio") => message.content.extend(self.audio(path, part)),
+            Some("input_audio") => {
+                message.content.extend(audio(path, part, self.faults, self.losses));
+            }
             Some(_) => self.losses.refuse(
                 join(path, "type"),
                 "only text, image_url and input_audio are understood by this model's upstream",
@@ -121,16 +138,9 @@ impl MessageReader<'_> {
         let path = join(path, "image_url");
         let image: Object = self.faults.read(&path, value, IMAGE)?;
         self.losses.unknown(&path, &image, &["url"]);
-        self.faults.required_string(&path, &image, "url").map(Part::Image)
-    }
-
-    fn audio(&mut self, path: &str, part: &Object) -> Option<Part> {
-        let value = self.faults.required(path, part, "input_audio", AUDIO)?;
-        let path = join(path, "input_audio");
-        let audio: Object = self.faults.read(&path, value, AUDIO)?;
-        let data = self.faults.required_string(&path, &audio, "data");
-        let format = self.faults.required_string(&path, &audio, "format");
-        Some(Part::Audio { data: data?, format: format? })
+        let image = self.faults.required_string(&path, &image, "url").map(Part::Image)?;
+        self.losses.note_part(&image, &join(&path, "url"));
+        Some(image)
     }
 
     fn tool_calls(&mut self) -> Vec<ToolCall> {
@@ -153,7 +163,9 @@ impl MessageReader<'_> {
         let function: Object = self.faults.read(&path, function, FUNCTION)?;
         let name = self.faults.required_string(&path, &function, "name");
         let arguments = self.faults.required_string(&path, &function, "arguments");
-        Some(ToolCall { id: id.unwrap_or_default(), name: name?, arguments: arguments? })
+        let call = ToolCall { id: id.unwrap_or_default(), name: name?, arguments: arguments? };
+        self.losses.note_call(&call, &join(&path, "arguments"));
+        Some(call)
     }
 
     fn string(&mut self, name: &str) -> Option<String> {
@@ -164,4 +176,21 @@ impl MessageReader<'_> {
     fn field(&self, name: &str) -> String {
         join(self.path, name)
     }
+}
+
+/// Sound, as Responses have it too.
+pub(crate) fn audio(
+    path: &str,
+    part: &Object,
+    faults: &mut Faults,
+    losses: &mut Losses,
+) -> Option<Part> {
+    let value = faults.required(path, part, "input_audio", AUDIO)?;
+    let path = join(path, "input_audio");
+    let audio: Object = faults.read(&path, value, AUDIO)?;
+    let data = faults.required_string(&path, &audio, "data");
+    let format = faults.required_string(&path, &audio, "format");
+    let audio = Part::Audio { data: data?, format: format? };
+    losses.note_part(&audio, &path);
+    Some(audio)
 }

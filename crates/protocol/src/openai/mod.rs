@@ -19,7 +19,7 @@ pub mod errors;
 mod events;
 mod frame;
 pub(crate) mod heard;
-mod messages;
+pub(crate) mod messages;
 pub mod models;
 mod relay;
 mod relay_encoder;

@@ -4,7 +4,7 @@
 //! upstream of the same dialect. For upstreams of another dialect they are named in the
 //! [`Losses`](crate::Losses).
 
-use super::common::{ONLY_HERE, choices, flag, include_usage, model, sampling, several};
+use super::common::{ONLY_HERE, choices, include_usage, sampling, several};
 use super::{messages, tools};
 use crate::chat::{Chat, Reasoning};
 use crate::error::Failure;
@@ -13,6 +13,7 @@ use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Request, Task};
+use crate::wishes::Wish;
 
 /// Reads and checks the body of `POST /v1/chat/completions`.
 ///
@@ -21,21 +22,21 @@ use crate::request::{Request, Task};
 pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     lookalikes::refuse(&fields, &DECISIVE, &mut faults);
-    let model = fields.get("model").and_then(|value| model(value, &mut faults));
+    let model = faults.model(&fields);
     let messages = messages::decode(&fields, &mut faults, &mut losses);
-    let stream = flag("stream", &fields, &mut faults).unwrap_or_default();
+    let stream = faults.optional_boolean("", &fields, "stream").unwrap_or_default();
     let include_usage = include_usage(&fields, &mut faults);
     let chat = Chat {
         messages,
-        sampling: sampling(&fields, &mut faults),
+        sampling: sampling(1, &fields, &mut faults),
         tools: tools::decode(&fields, &mut faults, &mut losses),
         tool_choice: tools::choice(&fields, &mut faults, &mut losses),
-        parallel_tool_calls: flag("parallel_tool_calls", &fields, &mut faults),
+        parallel_tool_calls: faults.optional_boolean("", &fields, "parallel_tool_calls"),
         response_format: tools::response_format(&fields, &mut faults, &mut losses),
         reasoning: reasoning(&fields, &mut faults),
-        user: fields.get("user").and_then(|value| faults.string("user", value)),
+        user: faults.optional_string("", &fields, "user"),
     };
     let choices = choices(&fields, &mut faults);
     several("n", choices, &mut losses);
@@ -45,6 +46,16 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Failure> {
     let task = Task::Chat(chat);
     Ok(Request { model, stream, include_usage, task, losses, original: Some(original) })
 }
+
+/// What not every upstream can be told, and has one place here.
+const NAMES: [(Wish, &str); 6] = [
+    (Wish::Tools, "tools"),
+    (Wish::ForcedCall, "tool_choice"),
+    (Wish::OneCallAtATime, "parallel_tool_calls"),
+    (Wish::Format, "response_format"),
+    (Wish::Reasoning, "reasoning_effort"),
+    (Wish::User, "user"),
+];
 
 /// The fields that decide what is asked of the upstream.
 const DECISIVE: [&str; 10] = [
@@ -75,7 +86,7 @@ const UNDERSTOOD: [&str; 11] = [
     "user",
 ];
 
-/// Fields that make the answer another one. `false` and `{}` ask for nothing.
+/// Fields that make the answer another one. `false` and `{}` ask for nothing, but of a search.
 const ESSENTIAL: [&str; 6] =
     ["logprobs", "logit_bias", "audio", "web_search_options", "functions", "function_call"];
 
@@ -86,7 +97,8 @@ fn leftovers(fields: &Object, losses: &mut Losses) {
         let value = value.get();
         let asks_for_text = value.trim_matches(['[', ']', ' ']) == "\"text\"";
         if ESSENTIAL.contains(&name) || (name == "modalities" && !asks_for_text) {
-            if !matches!(value, "false" | "{}" | "[]") {
+            let empty = matches!(value, "false" | "{}" | "[]");
+            if !empty || name == "web_search_options" {
                 losses.refuse(name, ONLY_HERE);
             }
         } else if name != "modalities" && !DECISIVE.contains(&name) && !UNDERSTOOD.contains(&name) {

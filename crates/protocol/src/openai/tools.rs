@@ -1,4 +1,6 @@
 //! The tools of a client's body, and the form its answer must have.
+//!
+//! Responses say the same in another place: what both have is read here for both.
 
 use serde_json::value::RawValue;
 
@@ -10,6 +12,8 @@ const FUNCTION: &str = "an object: {\"name\": a string, \"parameters\": a JSON s
 const CHOICE: &str = "\"none\", \"auto\", \"required\", or {\"type\": \"function\", \"function\": {\"name\": a string}}";
 /// OpenAI wants a name; servers that speak its dialect mostly do not.
 const UNNAMED: &str = "response";
+/// The forms of an answer.
+pub(crate) const FORMATS: &str = "must be one of \"text\", \"json_object\", \"json_schema\"";
 
 pub(crate) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Tool> {
     let Some(value) = fields.get("tools") else { return Vec::new() };
@@ -28,11 +32,16 @@ fn read_tool(path: &str, tool: &Object, faults: &mut Faults, losses: &mut Losses
     let path = join(path, "function");
     let function: Object = faults.read(&path, function, FUNCTION)?;
     losses.unknown(&path, &function, &["name", "description", "parameters", "strict"]);
-    let name = faults.required_string(&path, &function, "name");
+    read_function(&path, &function, faults)
+}
+
+/// What a function is called, and what it takes.
+pub(crate) fn read_function(path: &str, function: &Object, faults: &mut Faults) -> Option<Tool> {
+    let name = faults.required_string(path, function, "name");
     Some(Tool {
-        description: text(&path, "description", &function, faults),
+        description: faults.optional_string(path, function, "description"),
         parameters: function.get("parameters").map(ToOwned::to_owned),
-        strict: truth(&path, "strict", &function, faults),
+        strict: faults.optional_boolean(path, function, "strict"),
         name: name?,
     })
 }
@@ -43,10 +52,10 @@ pub(super) fn choice(
     losses: &mut Losses,
 ) -> Option<ToolChoice> {
     let value = fields.get("tool_choice")?;
+    if let Some(choice) = choice_word(value) {
+        return Some(choice);
+    }
     match value.get() {
-        "\"none\"" => return Some(ToolChoice::None),
-        "\"auto\"" => return Some(ToolChoice::Auto),
-        "\"required\"" => return Some(ToolChoice::Required),
         text if text.starts_with('{') => {}
         text if text.starts_with('"') => {
             losses.refuse("tool_choice", format!("must be {CHOICE}"));
@@ -68,6 +77,16 @@ pub(super) fn choice(
     function.map(ToolChoice::Function)
 }
 
+/// A choice that names no tool.
+pub(crate) fn choice_word(value: &RawValue) -> Option<ToolChoice> {
+    Some(match value.get() {
+        "\"none\"" => ToolChoice::None,
+        "\"auto\"" => ToolChoice::Auto,
+        "\"required\"" => ToolChoice::Required,
+        _ => return None,
+    })
+}
+
 pub(super) fn response_format(
     fields: &Object,
     faults: &mut Faults,
@@ -81,8 +100,7 @@ pub(super) fn response_format(
         "json_object" => Some(ResponseFormat::Json),
         "json_schema" => json_schema(&format, faults, losses),
         _ => {
-            let allowed = "must be one of \"text\", \"json_object\", \"json_schema\"";
-            losses.refuse("response_format.type", allowed);
+            losses.refuse("response_format.type", FORMATS);
             None
         }
     }
@@ -98,22 +116,25 @@ fn json_schema(
     let given = given.and_then(|value| faults.read::<Object>(path, value, "an object"));
     let given = given.unwrap_or_default();
     losses.unknown(path, &given, &["name", "description", "schema", "strict"]);
-    let Some(schema) = given.get("schema") else {
+    let schema = given.get("schema");
+    if schema.is_none() {
         losses.refuse(join(path, "schema"), "is required: a JSON schema");
-        return None;
-    };
+    }
+    read_schema(path, &given, schema, faults)
+}
+
+/// A schema, and what is said of it beside it.
+pub(crate) fn read_schema(
+    path: &str,
+    given: &Object,
+    schema: Option<&RawValue>,
+    faults: &mut Faults,
+) -> Option<ResponseFormat> {
+    let name = faults.optional_string(path, given, "name");
     Some(ResponseFormat::Schema {
-        name: text(path, "name", &given, faults).unwrap_or_else(|| UNNAMED.to_owned()),
-        description: text(path, "description", &given, faults),
-        schema: RawValue::to_owned(schema),
-        strict: truth(path, "strict", &given, faults),
+        name: name.unwrap_or_else(|| UNNAMED.to_owned()),
+        description: faults.optional_string(path, given, "description"),
+        strict: faults.optional_boolean(path, given, "strict"),
+        schema: RawValue::to_owned(schema?),
     })
-}
-
-fn text(path: &str, name: &str, object: &Object, faults: &mut Faults) -> Option<String> {
-    object.get(name).and_then(|value| faults.string(&join(path, name), value))
-}
-
-fn truth(path: &str, name: &str, object: &Object, faults: &mut Faults) -> Option<bool> {
-    object.get(name).and_then(|value| faults.boolean(&join(path, name), value))
 }

@@ -1,38 +1,21 @@
 //! An upstream's answer to `POST /embeddings`.
 
-use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{errors, frame};
-use crate::codec::{Batch, Decoder};
 use crate::error::Failure;
 use crate::event::Event;
-use crate::vectors;
-use crate::whole_body::{WholeBody, malformed};
+use crate::vectors::{self, Document, Told};
+use crate::whole_body::malformed;
 
 /// Collects the body and reads it at its end.
+pub type VectorDecoder = vectors::VectorDecoder<List>;
+
+/// OpenAI's document: a list, in which each vector has its place.
 #[derive(Debug)]
-pub struct VectorDecoder {
-    /// For how many texts vectors were asked for; none where the body is passed on.
-    texts: Option<usize>,
-    body: WholeBody,
-}
-
-impl VectorDecoder {
-    /// Gives one vector for each of `texts`.
-    #[must_use]
-    pub fn new(max_bytes: usize, texts: usize) -> Self {
-        Self { texts: Some(texts), body: WholeBody::new(max_bytes) }
-    }
-
-    /// Passes the body on as it is; only its usage is looked at, and that there are vectors.
-    #[must_use]
-    pub fn relay(max_bytes: usize) -> Self {
-        Self { texts: None, body: WholeBody::new(max_bytes) }
-    }
-}
+pub struct List;
 
 /// `T` is what is wanted of each vector.
 #[derive(Deserialize)]
@@ -46,57 +29,30 @@ struct Answer<'a, T> {
 }
 
 #[derive(Deserialize)]
-struct Vector {
+pub struct Vector {
     index: usize,
     embedding: Vec<f32>,
 }
 
-/// What an answer says: vectors (or that they are there), and what else it tells.
-struct Told<T> {
-    vectors: Vec<T>,
-    notices: Vec<Event>,
-}
+impl Document for List {
+    type Vector = Vector;
 
-impl<T> Answer<'_, T> {
-    /// Nothing where it is neither vectors nor an error.
-    fn tell(self) -> Option<Result<Told<T>, Failure>> {
-        if let Some(error) = self.error {
+    fn tell<T: DeserializeOwned>(text: &str) -> Option<Result<Told<T>, Failure>> {
+        let answer: Answer<'_, T> = serde_json::from_str(text).ok()?;
+        if let Some(error) = answer.error {
             return Some(Err(errors::decode_error_value(error)));
         }
-        let usage = self.usage.and_then(frame::usage).map(Event::Usage);
+        let usage = answer.usage.and_then(frame::usage).map(Event::Usage);
         let notices = usage.into_iter().chain([Event::Done]).collect();
-        Some(Ok(Told { vectors: self.data?, notices }))
-    }
-}
-
-fn read<T: DeserializeOwned>(text: &str) -> Option<Result<Told<T>, Failure>> {
-    serde_json::from_str::<Answer<'_, T>>(text).ok()?.tell()
-}
-
-impl Decoder for VectorDecoder {
-    fn decode(&mut self, read: Bytes) -> Result<Batch, Failure> {
-        self.body.take(read).map(|()| Batch::default())
+        Some(Ok(Told { vectors: answer.data?, notices }))
     }
 
-    fn finish(&mut self) -> Result<Batch, Failure> {
-        let Some(texts) = self.texts else {
-            let (told, body) = self.body.end(read::<IgnoredAny>)?;
-            let events = told?.notices;
-            return Ok(Batch { frames: vec![body], events, chunks: 1, ..Batch::default() });
-        };
-        let (told, _) = self.body.end(read::<Vector>)?;
-        let Told { vectors, notices } = told?;
-        let mut events = vec![vectors::event(in_order(vectors)?, texts)?];
-        events.extend(notices);
-        Ok(Batch { events, chunks: 1, ..Batch::default() })
+    /// By their index, which must be the places of a list.
+    fn in_order(mut vectors: Vec<Vector>) -> Result<Vec<Vec<f32>>, Failure> {
+        vectors.sort_by_key(|vector| vector.index);
+        if vectors.iter().zip(0..).any(|(vector, place)| vector.index != place) {
+            return Err(malformed());
+        }
+        Ok(vectors.into_iter().map(|vector| vector.embedding).collect())
     }
-}
-
-/// The vectors by their index, which must be the places of a list.
-fn in_order(mut vectors: Vec<Vector>) -> Result<Vec<Vec<f32>>, Failure> {
-    vectors.sort_by_key(|vector| vector.index);
-    if vectors.iter().zip(0..).any(|(vector, place)| vector.index != place) {
-        return Err(malformed());
-    }
-    Ok(vectors.into_iter().map(|vector| vector.embedding).collect())
 }

@@ -2,82 +2,61 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::codec::{Batch, Encoder, End, Payload};
-use crate::event::{Event, Usage};
-use crate::outcome::Outcome;
+use crate::event::Usage;
+use crate::vectors::Held;
 
 /// Writes vectors as one `list`. A relayed body goes out as it came.
-///
-/// An answer that did not complete is not written: the HTTP layer answers with an error.
 #[derive(Debug)]
 pub struct VectorEncoder {
     model: String,
     base64: bool,
-    body: Vec<Bytes>,
-    vectors: Vec<Vec<f32>>,
+    held: Held,
 }
 
 impl VectorEncoder {
     /// With `base64` a vector is the base64 of its floats, little-endian.
     #[must_use]
     pub fn new(model: String, base64: bool) -> Self {
-        Self { model, base64, body: Vec::new(), vectors: Vec::new() }
+        Self { model, base64, held: Held::default() }
+    }
+}
+
+impl Encoder for VectorEncoder {
+    fn encode(&mut self, batch: Batch, _out: &mut Vec<Payload>) {
+        self.held.take(batch);
     }
 
-    fn list(&self, usage: Option<Usage>) -> Vec<u8> {
-        let written = |vector| {
-            if self.base64 { Numbers::Base64(base64_of(vector)) } else { Numbers::Floats(vector) }
-        };
-        let data = self.vectors.iter().zip(0..).map(|(vector, index)| Entry {
-            object: "embedding",
-            index,
-            embedding: written(vector),
-        });
-        let list = List {
-            object: "list",
-            data: data.collect(),
-            model: &self.model,
-            usage: usage.map(WireUsage::from),
-        };
-        // Strings and finite numbers only: there is nothing that could fail.
-        serde_json::to_vec(&list).unwrap_or_default()
+    fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
+        let Self { model, base64, held } = self;
+        held.end(end, out, |vectors| list(vectors, model, *base64, end.usage));
     }
+
+    fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+}
+
+fn list(vectors: &[Vec<f32>], model: &str, base64: bool, usage: Option<Usage>) -> Vec<u8> {
+    let written = |vector| {
+        if base64 { Numbers::Base64(base64_of(vector)) } else { Numbers::Floats(vector) }
+    };
+    let data = vectors.iter().zip(0..).map(|(vector, index)| Entry {
+        object: "embedding",
+        index,
+        embedding: written(vector),
+    });
+    let usage = usage.map(WireUsage::from);
+    let list = List { object: "list", data: data.collect(), model, usage };
+    // Strings and finite numbers only: there is nothing that could fail.
+    serde_json::to_vec(&list).unwrap_or_default()
 }
 
 fn base64_of(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
     STANDARD.encode(bytes)
-}
-
-impl Encoder for VectorEncoder {
-    fn encode(&mut self, batch: Batch, _out: &mut Vec<Payload>) {
-        self.body.extend(batch.frames);
-        for event in batch.events {
-            if let Event::Embeddings(vectors) = event {
-                self.vectors.extend(vectors);
-            }
-        }
-    }
-
-    fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
-        if end.outcome != Outcome::Completed {
-            return;
-        }
-        if self.body.is_empty() {
-            out.push(Payload::Wire(Bytes::from(self.list(end.usage))));
-        } else {
-            out.extend(self.body.drain(..).map(Payload::Wire));
-        }
-    }
-
-    fn held_bytes(&self) -> usize {
-        let of_vector = |vector: &Vec<f32>| size_of::<Vec<f32>>() + size_of_val(vector.as_slice());
-        let vectors: usize = self.vectors.iter().map(of_vector).sum();
-        vectors + self.body.iter().map(Bytes::len).sum::<usize>()
-    }
 }
 
 #[derive(Serialize)]

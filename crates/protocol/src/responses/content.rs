@@ -5,9 +5,9 @@ use serde_json::value::RawValue;
 use super::items::Reader;
 use crate::chat::{Message, Part, Role};
 use crate::fields::{Object, join};
+use crate::openai::messages::audio;
 
 const CONTENT: &str = "a string or a list of parts";
-const AUDIO: &str = "an object: {\"data\": a string, \"format\": a string}";
 const FILES: &str = "files are not kept here: put their text into an input_text";
 const RESULT: &str = "only text is understood as the result of a call";
 
@@ -46,7 +46,9 @@ impl Reader<'_> {
                 message.push_text(&text.unwrap_or_default());
             }
             Some("input_image") if !said => message.content.extend(self.image(path, part)),
-            Some("input_audio") if !said => message.content.extend(self.audio(path, part)),
+            Some("input_audio") if !said => {
+                message.content.extend(audio(path, part, self.faults, self.losses));
+            }
             Some("input_file") if !said => self.losses.refuse(join(path, "type"), FILES),
             Some(_) => {
                 let allowed = if said {
@@ -71,16 +73,9 @@ impl Reader<'_> {
             self.losses.refuse(join(path, "file_id"), message);
             return None;
         }
-        self.faults.required_string(path, part, "image_url").map(Part::Image)
-    }
-
-    fn audio(&mut self, path: &str, part: &Object) -> Option<Part> {
-        let value = self.faults.required(path, part, "input_audio", AUDIO)?;
-        let path = join(path, "input_audio");
-        let audio: Object = self.faults.read(&path, value, AUDIO)?;
-        let data = self.faults.required_string(&path, &audio, "data");
-        let format = self.faults.required_string(&path, &audio, "format");
-        Some(Part::Audio { data: data?, format: format? })
+        let image = self.faults.required_string(path, part, "image_url").map(Part::Image)?;
+        self.losses.note_part(&image, &join(path, "image_url"));
+        Some(image)
     }
 
     /// The result of a call: a string, or parts of which all are text.

@@ -30,14 +30,15 @@ pub(super) fn read(
     losses: &mut Losses,
 ) -> Read {
     let mut conversation = Conversation::default();
-    recall(&before, &mut conversation);
+    recall(&before, &mut conversation, losses);
     let mut reader = Reader { id, faults, losses, conversation, items: before };
     reader.input(fields);
     Read { messages: reader.conversation.into_messages(), items: reader.items }
 }
 
-/// Reads items that were read before: what there was to say of them has been said.
-fn recall(before: &[Item], conversation: &mut Conversation) {
+/// Reads items that were read before: what there was to say of them has been said, but for what
+/// their upstream was told and this one may not be.
+fn recall(before: &[Item], conversation: &mut Conversation, asked: &mut Losses) {
     let (mut faults, mut losses) = (Faults::default(), Losses::default());
     let mut reader = Reader {
         id: StreamId::new(0, 0),
@@ -53,6 +54,7 @@ fn recall(before: &[Item], conversation: &mut Conversation) {
     }
     reader.conversation.forget_thoughts();
     *conversation = reader.conversation;
+    asked.note_within(&losses, "previous_response_id");
 }
 
 pub(super) struct Reader<'a> {
@@ -136,7 +138,9 @@ impl Reader<'_> {
         let arguments = self.faults.required_string(path, item, "arguments");
         if let (Some(id), Some(name), Some(arguments)) = (id, name, arguments) {
             self.keep("fc", "function_call", item);
-            self.conversation.call(ToolCall { id, name, arguments });
+            let call = ToolCall { id, name, arguments };
+            self.losses.note_call(&call, &join(path, "arguments"));
+            self.conversation.call(call);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
 use crate::ids::StreamId;
 use crate::request::{Request, Task};
+use crate::wishes::Wish;
 
 /// A response that is asked for.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub fn decode_request(
 ) -> Result<Asked, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     let echo = Echo::of(&fields, &mut faults);
     let before = echo.previous_response_id.as_deref().map(earlier).transpose();
     let before = before.unwrap_or_else(|why| {
@@ -50,13 +51,13 @@ pub fn decode_request(
         sampling: sampling(&fields, &mut faults),
         tools: settings::tools(&fields, &mut faults, &mut losses),
         tool_choice: settings::choice(&fields, &mut faults, &mut losses),
-        parallel_tool_calls: flag("parallel_tool_calls", &fields, &mut faults),
+        parallel_tool_calls: faults.optional_boolean("", &fields, "parallel_tool_calls"),
         response_format: settings::format(&fields, &mut faults, &mut losses),
         reasoning: settings::reasoning(&fields, &mut faults, &mut losses),
-        user: user(&fields, &mut faults),
+        user: user(&fields, &mut faults, &mut losses),
     };
-    let model = fields.get("model").and_then(|value| model(value, &mut faults));
-    let stream = flag("stream", &fields, &mut faults).unwrap_or_default();
+    let model = faults.model(&fields);
+    let stream = faults.optional_boolean("", &fields, "stream").unwrap_or_default();
     if echo.background() && !echo.store() {
         faults.add("background", "needs a response that is kept: store must not be false");
     }
@@ -67,6 +68,15 @@ pub fn decode_request(
     let request = Request { model, stream, task, losses, ..Request::default() };
     Ok(Asked { request, echo, items: read.items })
 }
+
+/// What not every upstream can be told, and has one place here.
+const NAMES: [(Wish, &str); 5] = [
+    (Wish::Tools, "tools"),
+    (Wish::ForcedCall, "tool_choice"),
+    (Wish::OneCallAtATime, "parallel_tool_calls"),
+    (Wish::Format, "text.format"),
+    (Wish::Reasoning, "reasoning.effort"),
+];
 
 /// What is understood, and what is refused by name. All else is ignored and named.
 const KNOWN: [&str; 28] = [
@@ -165,8 +175,7 @@ fn with_instructions(
     mut messages: Vec<Message>,
     faults: &mut Faults,
 ) -> Vec<Message> {
-    let given = fields.get("instructions");
-    let given = given.and_then(|value| faults.string("instructions", value));
+    let given = faults.optional_string("", fields, "instructions");
     if let Some(text) = given.filter(|text| !text.is_empty()) {
         messages.insert(0, Message::text(Role::System, text));
     }
@@ -184,20 +193,12 @@ fn sampling(fields: &Object, faults: &mut Faults) -> Sampling {
 }
 
 /// `safety_identifier` is OpenAI's newer name for it.
-fn user(fields: &Object, faults: &mut Faults) -> Option<String> {
-    let mut string = |name| fields.get(name).and_then(|value| faults.string(name, value));
+fn user(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Option<String> {
+    let mut string = |name| {
+        let user = faults.optional_string("", fields, name)?;
+        losses.note(Wish::User, name);
+        Some(user)
+    };
     let (newer, older) = (string("safety_identifier"), string("user"));
     newer.or(older)
-}
-
-fn model(value: &RawValue, faults: &mut Faults) -> Option<String> {
-    let name = faults.string("model", value)?;
-    if name.is_empty() {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
-    Some(name)
-}
-
-fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
-    fields.get(name).and_then(|value| faults.boolean(name, value))
 }

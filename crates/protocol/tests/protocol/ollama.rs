@@ -100,11 +100,11 @@ fn what_ollama_has_no_word_for_is_refused() {
         faulty_fields(&body),
         [
             "n",
-            "messages[0].content",
-            "messages[0].content",
+            "messages[0].content[0].image_url.url",
+            "messages[0].content[1].input_audio",
             "messages[1].tool_calls[0].function.arguments",
-            "parallel_tool_calls",
             "tool_choice",
+            "parallel_tool_calls",
         ]
     );
     let none = json!({"messages": [{"role": "user", "content": "hi"}], "tool_choice": "none",

@@ -82,13 +82,27 @@ pub fn completed(finish: Option<FinishReason>, usage: Option<Usage>) -> End<'sta
     }
 }
 
+/// The end of an answer with these events.
+pub fn finished(events: &[Event]) -> End<'static> {
+    let mut end = completed(None, None);
+    for event in events {
+        match event {
+            Event::Finish(reason) => end.finish = Some(reason.clone()),
+            Event::Usage(usage) => end.usage = Some(*usage),
+            Event::Timings(timings) => end.timings = Some(*timings),
+            _ => {}
+        }
+    }
+    end
+}
+
 pub fn failed(failure: &Failure) -> End<'_> {
     let outcome = failure.kind.outcome();
     End { outcome, failure: Some(failure), ..completed(None, None) }
 }
 
 /// Runs an encoder over one batch for each of `events`, and its end.
-pub fn encode(encoder: &mut impl Encoder, events: &[Event], end: &End<'_>) -> Vec<Payload> {
+pub fn encode(encoder: &mut dyn Encoder, events: &[Event], end: &End<'_>) -> Vec<Payload> {
     let mut out = Vec::new();
     for event in events {
         let batch = Batch { events: vec![event.clone()], chunks: 1, ..Batch::default() };

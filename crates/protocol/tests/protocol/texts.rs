@@ -74,7 +74,7 @@ fn ollama_is_not_asked_to_continue_nothing() {
     request.task = Task::Completion(Completion::default());
     let failure = fit::ignored(&request, Wire::Ollama).unwrap_err();
     assert_eq!(failure.kind, ErrorKind::InvalidRequest);
-    assert_eq!(failure.details[0].field, "prompt");
+    assert_eq!(failure.details[0].field, "(the prompt)");
 }
 
 #[test]
@@ -82,10 +82,13 @@ fn embeddings_on_both_wires() {
     let asked = json!({"model": "up", "input": ["a", "b"], "dimensions": 2, "user": "u"});
     assert_eq!(on_openai(&embedding(None)), (asked.clone(), vec![]));
     // OpenAI's wire has no word for it, and an error for what is too long.
-    assert_eq!(on_openai(&embedding(Some(true))), (asked, vec!["truncate".to_owned()]));
+    assert_eq!(
+        on_openai(&embedding(Some(true))),
+        (asked, vec!["(what becomes of long texts)".to_owned()])
+    );
 
     let asked = json!({"model": "up", "input": ["a", "b"], "truncate": false, "dimensions": 2});
-    assert_eq!(on_ollama(&embedding(Some(false))), (asked, vec!["user".to_owned()]));
+    assert_eq!(on_ollama(&embedding(Some(false))), (asked, vec!["(the user)".to_owned()]));
     assert_eq!(fit::form(&embedding(None), Wire::Ollama), Form::OllamaEmbed);
     assert_eq!(fit::form(&embedding(None), Wire::OpenAi), Form::OpenAiEmbedding);
 }

@@ -100,7 +100,7 @@ fn faults_are_named() {
         (json!({"prompt": [-1]}), "prompt"),
         (json!({"prompt": {"a": 1}}), "prompt"),
         (json!({"prompt": "a", "n": 129}), "n"),
-        (json!({"prompt": "a", "best_of": 0}), "best_of"),
+        (json!({"prompt": "a", "best_of": -1}), "best_of"),
         (json!({"prompt": "a", "echo": 1}), "echo"),
         (json!({"prompt": "a", "suffix": 1}), "suffix"),
         (json!({"prompt": "a", "Prompt": "b"}), "Prompt"),

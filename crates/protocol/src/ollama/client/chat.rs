@@ -12,6 +12,11 @@ use crate::lookalikes;
 use crate::openai::tools;
 use crate::original::{Form, Original};
 use crate::request::{Request, Task};
+use crate::wishes::Wish;
+
+/// What not every upstream can be told, and has one place here.
+pub(super) const NAMES: [(Wish, &str); 3] =
+    [(Wish::Tools, "tools"), (Wish::Format, "format"), (Wish::Reasoning, "think")];
 
 /// What is understood, or judged by itself.
 const KNOWN: [&str; 10] = [
@@ -37,7 +42,7 @@ pub fn decode_chat(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
     lookalikes::refuse(&fields, &KNOWN, &mut faults);
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     let messages = messages::decode(&fields, &mut faults, &mut losses);
     let loads = messages.is_empty();
     let chat = Chat {
@@ -51,7 +56,7 @@ pub fn decode_chat(body: &[u8]) -> Result<Request, Failure> {
     options::refuse(&ESSENTIAL, &fields, &mut losses);
     options::keep_alive(&fields, loads, &mut losses);
     losses.unknown("", &fields, &KNOWN);
-    let model = options::model(&fields, &mut faults);
+    let model = faults.model(&fields);
     let stream = options::stream(&fields, &mut faults);
     faults.into_result()?;
     let original = Some(Original::new(Form::OllamaChat, fields));

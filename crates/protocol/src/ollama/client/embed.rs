@@ -1,12 +1,12 @@
 //! The bodies of `POST /api/embed` and of the older `POST /api/embeddings`.
 
-use super::options;
 use crate::error::Failure;
 use crate::fields::{Faults, Object, decode_body};
 use crate::fit::Losses;
 use crate::lookalikes;
 use crate::original::{Form, Original};
 use crate::request::{Embedding, Request, Task};
+use crate::wishes::Wish;
 
 /// What is understood.
 const KNOWN: [&str; 4] = ["model", "input", "dimensions", "truncate"];
@@ -26,10 +26,10 @@ pub fn decode_embed(body: &[u8]) -> Result<Request, Failure> {
         dimensions: dimensions
             .filter(|value| value.get() != "0")
             .and_then(|value| faults.integer("dimensions", value, 1..=u32::MAX)),
-        truncate: options::flag("truncate", &fields, &mut faults),
+        truncate: faults.optional_boolean("", &fields, "truncate"),
         ..Embedding::default()
     };
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&[(Wish::CutTexts, "truncate")]);
     losses.unknown("", &fields, &KNOWN);
     let original = |fields| Some(Original::new(Form::OllamaEmbed, fields));
     finish(embedding, losses, fields, faults, original)
@@ -57,7 +57,7 @@ fn finish(
     mut faults: Faults,
     original: impl FnOnce(Object) -> Option<Original>,
 ) -> Result<Request, Failure> {
-    let model = options::model(&fields, &mut faults);
+    let model = faults.model(&fields);
     faults.into_result()?;
     let task = Task::Embedding(embedding);
     Ok(Request { model, task, losses, original: original(fields), ..Request::default() })

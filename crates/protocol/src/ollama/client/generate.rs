@@ -1,5 +1,6 @@
 //! The body of `POST /api/generate`, checked field by field.
 
+use super::chat::NAMES;
 use super::{messages, options};
 use crate::chat::{Chat, Message, Role};
 use crate::error::Failure;
@@ -40,10 +41,10 @@ pub fn decode_generate(body: &[u8]) -> Result<Request, Failure> {
     let mut faults = Faults::default();
     let fields = decode_body(body, &mut faults)?;
     lookalikes::refuse(&fields, &KNOWN, &mut faults);
-    let mut losses = Losses::default();
+    let mut losses = Losses::named_by(&NAMES);
     let prompt = options::text("prompt", &fields, &mut faults);
     let loads = prompt.is_empty();
-    let raw = options::flag("raw", &fields, &mut faults).unwrap_or_default();
+    let raw = faults.optional_boolean("", &fields, "raw").unwrap_or_default();
     let task = if raw {
         completion(prompt, &fields, &mut faults, &mut losses)
     } else {
@@ -52,7 +53,7 @@ pub fn decode_generate(body: &[u8]) -> Result<Request, Failure> {
     options::refuse(&ESSENTIAL, &fields, &mut losses);
     options::keep_alive(&fields, loads, &mut losses);
     losses.unknown("", &fields, &KNOWN);
-    let model = options::model(&fields, &mut faults);
+    let model = faults.model(&fields);
     let stream = options::stream(&fields, &mut faults);
     faults.into_result()?;
     let original = Some(Original::new(Form::OllamaGenerate, fields));

@@ -8,7 +8,6 @@ use super::stamp::{Clock, rfc3339};
 use crate::chat::ToolCall;
 use crate::codec::End;
 use crate::event::FinishReason;
-use crate::ollama::request::arguments_of;
 
 /// What was asked: they differ in where the text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +171,7 @@ struct Function<'a> {
 impl<'a> WireCall<'a> {
     /// None for a call without a name, or whose arguments are no JSON object.
     pub fn of(index: usize, call: &'a ToolCall) -> Option<Self> {
-        let arguments = arguments_of(call).filter(|_| !call.name.is_empty())?;
+        let arguments = call.argument_object().filter(|_| !call.name.is_empty())?;
         Some(Self { id: &call.id, function: Function { index, name: &call.name, arguments } })
     }
 }

@@ -20,25 +20,13 @@ const CARRIED: [&str; 9] = [
     "frequency_penalty",
 ];
 
-pub(super) fn model(fields: &Object, faults: &mut Faults) -> Option<String> {
-    let name = faults.string("model", fields.get("model")?)?;
-    if name.is_empty() {
-        faults.add("model", "must not be empty: leave it out for the active model");
-    }
-    Some(name)
-}
-
 /// Ollama streams unless told not to.
 pub(super) fn stream(fields: &Object, faults: &mut Faults) -> bool {
-    flag("stream", fields, faults).unwrap_or(true)
-}
-
-pub(super) fn flag(name: &str, fields: &Object, faults: &mut Faults) -> Option<bool> {
-    fields.get(name).and_then(|value| faults.boolean(name, value))
+    faults.optional_boolean("", fields, "stream").unwrap_or(true)
 }
 
 pub(super) fn text(name: &str, fields: &Object, faults: &mut Faults) -> String {
-    fields.get(name).and_then(|value| faults.string(name, value)).unwrap_or_default()
+    faults.optional_string("", fields, name).unwrap_or_default()
 }
 
 /// How long the model stays loaded is not the gateway's to say, but that it should go at once is
@@ -144,13 +132,13 @@ pub(super) fn format(fields: &Object, faults: &mut Faults) -> Option<ResponseFor
     }
 }
 
-const THINK: &str = "true, false, \"low\", \"medium\" or \"high\"";
+const THINK: &str = "true, false, \"low\", \"medium\", \"high\" or \"max\"";
 
 pub(super) fn think(fields: &Object, faults: &mut Faults) -> Option<Reasoning> {
     Some(match fields.get("think")?.get() {
         "true" => Reasoning::On,
         "false" => Reasoning::Off,
-        text @ ("\"low\"" | "\"medium\"" | "\"high\"") => {
+        text @ ("\"low\"" | "\"medium\"" | "\"high\"" | "\"max\"") => {
             Reasoning::Effort(text.trim_matches('"').to_owned())
         }
         _ => {

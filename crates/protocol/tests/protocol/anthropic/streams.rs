@@ -6,7 +6,7 @@ use tidegate_protocol::anthropic::StreamEncoder;
 use tidegate_protocol::{Decoder, Encoder, End, Failure, ollama, openai};
 
 use super::reader::read;
-use super::{folder, hold};
+use crate::held::{folder, hold};
 use crate::support::{OLLAMA_CHAT, ROOM, Told, completed, cut, failed, stream, wire};
 
 const INTERLEAVED: &[u8] = include_bytes!("../../wire/interleaved-tools.sse");
@@ -59,7 +59,7 @@ fn recorded_answers() {
     ] {
         let whole = translate(upstream, &cut(body, &[]));
         read(&whole);
-        hold(&folder("streams").join(format!("{name}.sse")), &whole);
+        hold(&folder("anthropic/streams").join(format!("{name}.sse")), &whole);
         // The long ones differ from the short ones in length only.
         for place in 0..body.len().min(8 * 1024) {
             assert_eq!(translate(upstream, &cut(body, &[place])), whole, "{name} cut at {place}");

@@ -21,21 +21,40 @@ pub fn fate(decode: Decode, base: &Value, with: &Value, wire: Wire) -> Fate {
     let read = |body: &Value| {
         decode(body.to_string().as_bytes()).unwrap_or_else(|failure| panic!("{failure}: {body}"))
     };
+    let bodies = (base, with);
     let (base, with) = (read(base), read(with));
     let before = encode(&base, wire).unwrap_or_else(|failure| panic!("{failure}"));
     let after = match encode(&with, wire) {
         Err(failure) => {
-            assert!(!failure.details.is_empty(), "{failure}");
+            let named = failure.details.iter().map(|fault| fault.field.as_str());
+            hold_to_own_names(bodies, named);
             return Fate::Refused;
         }
         Ok(after) => after,
     };
+    let known = &before.ignored;
+    let named = after.ignored.iter().filter(|name| !known.contains(name));
+    hold_to_own_names(bodies, named.map(String::as_str));
     let places = json::differences(&parsed(&before), &parsed(&after));
     if places.is_empty() {
         let ignored = after.ignored.len() > before.ignored.len();
         return if ignored { Fate::Ignored } else { Fate::Lost };
     }
     if fit::relays(&with, wire) { Fate::Relayed } else { Fate::Carried(places) }
+}
+
+/// A client is told of its own fields: each name is a place in its body, and part of what was added.
+fn hold_to_own_names<'a>((base, with): (&Value, &Value), names: impl Iterator<Item = &'a str>) {
+    for name in names {
+        // Hints for a cache are named once for all.
+        if name == "cache_control" {
+            continue;
+        }
+        let place = name.split(" (").next().unwrap_or_default();
+        let found = json::at(with, place);
+        assert!(found.is_some(), "{name} is no place in {with}");
+        assert_ne!(found, json::at(base, place), "{name} was there before in {with}");
+    }
 }
 
 fn encode(request: &Request, wire: Wire) -> Result<Encoded, Failure> {

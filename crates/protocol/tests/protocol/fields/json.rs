@@ -42,3 +42,12 @@ fn walk(path: &str, before: &Value, after: &Value, places: &mut Vec<String>) {
         _ => places.push(path.to_owned()),
     }
 }
+
+/// What stands at `messages[0].role`.
+pub fn at<'a>(value: &'a Value, place: &str) -> Option<&'a Value> {
+    place.split('.').try_fold(value, |value, step| {
+        let (name, indices) = step.split_once('[').unwrap_or((step, ""));
+        let indices = indices.split(['[', ']']).filter(|index| !index.is_empty());
+        indices.fold(value.get(name), |value, index| value?.get(index.parse::<usize>().ok()?))
+    })
+}

@@ -13,7 +13,7 @@ use tidegate_protocol::{
 
 use super::{chat, lines};
 use crate::support::{
-    OLLAMA_CHAT, ROOM, completed, encode, failed, run_whole, stream, text, usage, wire,
+    OLLAMA_CHAT, ROOM, completed, encode, failed, finished, run_whole, stream, text, usage, wire,
 };
 
 const NOW: &str = "2026-11-23T03:17:09.262632805Z";
@@ -46,20 +46,6 @@ fn a_stream_of_llama_cpp() {
         "eval_count": 6, "eval_duration": 5_000,
     }));
     assert_eq!(parsed(&written), expected);
-}
-
-/// The end of an answer with these events.
-fn finished(events: &[Event]) -> End<'static> {
-    let mut end = completed(None, None);
-    for event in events {
-        match event {
-            Event::Finish(reason) => end.finish = Some(reason.clone()),
-            Event::Usage(usage) => end.usage = Some(*usage),
-            Event::Timings(timings) => end.timings = Some(*timings),
-            _ => {}
-        }
-    }
-    end
 }
 
 /// What Ollama said comes out as it said it, but for the model's name and the moments.
@@ -205,7 +191,7 @@ fn vectors_are_written_and_counted() {
     );
     let mut encoder = EmbedEncoder::older();
     encoder.encode(Batch { events: events.to_vec(), ..Batch::default() }, &mut Vec::new());
-    assert_eq!(encoder.held_bytes(), 16);
+    assert_eq!(encoder.held_bytes(), 2 * size_of::<Vec<f32>>() + 16);
 }
 
 #[test]

@@ -8,26 +8,10 @@ mod refusals;
 mod requests;
 mod streams;
 
-use std::path::{Path, PathBuf};
-
-use crate::properties::responses_reader as reader;
+pub use crate::properties::responses_reader as reader;
 use serde_json::{Value, json};
 use tidegate_protocol::responses::{Asked, Item, ResponseEncoder, decode_request};
 use tidegate_protocol::{Event, Failure, StreamId, ToolCallDelta};
-
-/// Where the golden files of this dialect are.
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/responses").join(name)
-}
-
-/// Holds what was found to a golden file; `UPDATE_GOLDEN=1` writes it anew.
-fn hold(path: &Path, found: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, found).unwrap();
-    }
-    let golden = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(found, golden, "{}: UPDATE_GOLDEN=1 writes it anew", path.display());
-}
 
 fn id() -> StreamId {
     StreamId::new(1, 0xab)
@@ -44,7 +28,7 @@ fn decode_after(body: &Value, before: &[Item]) -> Result<Asked, Failure> {
 }
 
 /// The encoder of an answer to a request that asks for nothing special.
-fn encoder(stream: bool) -> ResponseEncoder {
+pub fn encoder(stream: bool) -> ResponseEncoder {
     let asked = decode(&json!({"input": "hi"})).unwrap();
     ResponseEncoder::new(id(), "model \"x\"".to_owned(), 1_700_000_000, asked.echo, stream)
 }

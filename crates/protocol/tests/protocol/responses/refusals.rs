@@ -1,9 +1,10 @@
 //! What is refused, whatever stands behind the gateway, and every fault at once.
 
 use serde_json::{Value, json};
+use tidegate_protocol::responses::Asked;
 use tidegate_protocol::{ErrorKind, ollama, openai};
 
-use super::decode;
+use super::{decode, decode_after};
 
 fn with(more: &Value) -> Value {
     let mut body = json!({"input": "hi"});
@@ -57,6 +58,24 @@ fn what_is_not_here_is_refused_at_every_upstream() {
             assert_eq!(fields, [field], "{more}");
         }
     }
+}
+
+/// The client cannot see what is in an earlier response: it is told of its own field.
+#[test]
+fn what_an_earlier_response_asks_for_is_refused_where_it_is_referred_to() {
+    let image = json!({"type": "input_image", "image_url": "https://host/cat.png"});
+    let input = json!([{"role": "user", "content": [image, image]}]);
+    let asked = decode(&json!({"input": input})).unwrap();
+    let refused = |asked: &Asked| {
+        let failure = ollama::encode_request(&asked.request, "m").unwrap_err();
+        failure.details.into_iter().map(|fault| fault.field).collect::<Vec<_>>()
+    };
+    let places = ["input[0].content[0].image_url", "input[0].content[1].image_url"];
+    assert_eq!(refused(&asked), places);
+    let more = json!({"input": "and?", "previous_response_id": "resp_1"});
+    let after = decode_after(&more, &asked.items).unwrap();
+    assert_eq!(refused(&after), ["previous_response_id"]);
+    openai::encode_request(&after.request, "m", true).unwrap();
 }
 
 #[test]

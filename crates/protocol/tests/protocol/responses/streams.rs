@@ -5,8 +5,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use tidegate_protocol::{Decoder, Encoder, End, ErrorKind, Failure, ollama, openai};
 
+use super::encoder;
 use super::reader::read;
-use super::{encoder, folder, hold};
+use crate::held::{folder, hold};
 use crate::support::{OLLAMA_CHAT, ROOM, Told, completed, cut, failed, stream, wire};
 
 const INTERLEAVED: &[u8] = include_bytes!("../../wire/interleaved-tools.sse");
@@ -52,7 +53,7 @@ fn recorded_answers() {
     ] {
         let whole = translate(upstream, &cut(body, &[]), true);
         let told = read(&whole);
-        hold(&folder("streams").join(format!("{name}.sse")), &whole);
+        hold(&folder("responses/streams").join(format!("{name}.sse")), &whole);
         // The long ones differ from the short ones in length only.
         for place in (0..body.len().min(8 * 1024)).step_by(3) {
             let again = translate(upstream, &cut(body, &[place]), true);
