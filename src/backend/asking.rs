@@ -193,15 +193,14 @@ impl Pump {
             self.tell(Progress::Retrying { reason: retry.reason, failure: failure.clone() });
             return Some(Next::Again);
         }
-        let may = asked.lane.has_choice() && self.retries.may_fail_over(tries.made);
-        if let Some(cause) = cause_of(failure).filter(|_| may) {
+        if let Some(cause) = cause_of(failure).filter(|_| asked.lane.has_choice()) {
             tries.targets.push(serving.place());
             let need = match cause {
                 Cause::Context => Cow::Owned(more_room(asked.need, serving)?),
                 _ => Cow::Borrowed(asked.need),
             };
             if let Ok(Some(other)) = asked.lane.serve(&need, &tries.targets)
-                && (other.is_proven() || self.retries.spend())
+                && self.retries.fail_over(tries.made, other.is_proven())
             {
                 self.tell(Progress::FailedOver { cause, failure: failure.clone() });
                 return Some(Next::Other(other));

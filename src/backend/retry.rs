@@ -67,16 +67,15 @@ impl RetryBudget {
         self.budget.earn();
     }
 
-    /// Whether a request that went out `made` times may go to another target.
+    /// Whether a request that went out `made` times may go to another target: to one that has answered
+    /// others lately a little more often, and at no cost: it would have had its share anyway.
     #[must_use]
-    pub fn may_fail_over(&self, made: u32) -> bool {
-        made < self.policy.max_attempts
-    }
-
-    /// Pays for one more attempt, if there is enough.
-    #[must_use]
-    pub fn spend(&self) -> bool {
-        self.budget.spend()
+    pub fn fail_over(&self, made: u32, is_proven: bool) -> bool {
+        let Retries { max_attempts, proven_attempts, .. } = self.policy;
+        if is_proven {
+            return made < max_attempts.saturating_add(proven_attempts);
+        }
+        made < max_attempts && self.budget.spend()
     }
 
     /// Whether a request that went out `made` times, and failed so, goes out again.
@@ -134,6 +133,15 @@ mod tests {
             assert!(budget.retry(again, &overloaded(), 2).is_none());
         }
         assert!(budget.retry(Again::Never, &overloaded(), 1).is_none());
+    }
+
+    #[test]
+    fn another_target_is_asked_as_often_as_it_deserves() {
+        let budget = budget(2, 0);
+        assert!(!budget.fail_over(1, false), "nothing to spend");
+        assert!(budget.fail_over(2, true) && !budget.fail_over(3, true));
+        let budget = self::budget(2, 20);
+        assert!(budget.fail_over(1, false) && !budget.fail_over(2, false));
     }
 
     #[test]

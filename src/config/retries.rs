@@ -10,6 +10,8 @@ use super::section::Section;
 pub struct Retries {
     /// How often one request may go out, the first time included.
     pub max_attempts: u32,
+    /// So many more, at targets that have answered others lately.
+    pub proven_attempts: u32,
     /// Further attempts for each hundred requests.
     pub budget_percent: u32,
     /// An upstream that asks for a longer pause is not asked again.
@@ -18,7 +20,12 @@ pub struct Retries {
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { max_attempts: 2, budget_percent: 20, max_pause: Duration::from_secs(1) }
+        Self {
+            max_attempts: 2,
+            proven_attempts: 1,
+            budget_percent: 20,
+            max_pause: Duration::from_secs(1),
+        }
     }
 }
 
@@ -28,6 +35,7 @@ impl Retries {
         let mut integer = |key, default, range| section.get(key, &kind::integer(range), default);
         Self {
             max_attempts: integer("max_attempts", default.max_attempts, 1..=10),
+            proven_attempts: integer("proven_attempts", default.proven_attempts, 0..=10),
             budget_percent: integer("retry_budget_percent", default.budget_percent, 0..=100),
             max_pause: section.get(
                 "max_retry_pause_seconds",

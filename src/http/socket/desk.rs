@@ -31,8 +31,14 @@ use crate::stream::NotKept;
 /// The path under which a request is compared with others of its kind: its like may come by POST.
 const PATH: &str = "/api/chat";
 /// The headers of `POST /api/chat` that say something about one request.
-const HEADERS: [&str; 6] =
-    ["idempotency-key", "x-on-disconnect", "x-priority", "x-queue-timeout-ms", "x-session-id", "x-target"];
+const HEADERS: [&str; 6] = [
+    "idempotency-key",
+    "x-on-disconnect",
+    "x-priority",
+    "x-queue-timeout-ms",
+    "x-session-id",
+    "x-target",
+];
 
 /// What a client is answered.
 pub enum Reply {

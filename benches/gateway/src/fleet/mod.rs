@@ -186,7 +186,7 @@ fn configuration(address: SocketAddr, case: &Case, replicas: &[SocketAddr]) -> S
         "[server]\nport = {port}\nworkers = 2\nmax_streams = 20000\n[log]\nlevel = \"error\"\n\
          [health]\n{health}[[models]]\nname = \"fleet\"\nprovider = \"openai\"\npolicy = \"{policy}\"\n\
          sticky_by = \"conversation\"\nmax_concurrency = 64\nqueue_length = 1000\n\
-         upstream_model = \"bench\"\nfirst_token_timeout_seconds = 1\n"
+         upstream_model = \"bench\"\nfirst_token_timeout_seconds = 1\ncontinues = true\n"
     );
     for replica in replicas {
         let _ = write!(text, "[[models.targets]]\nbase_url = \"http://{replica}/v1\"\n");

@@ -142,7 +142,7 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, seen: &Seen) -> io::
                 stream.write_all(whole(500, error).as_bytes()).await?;
             }
             Behaviour::Hangs => return until_closed(&mut stream).await,
-            _ => answer(&mut stream, script, behaviour, seen).await?,
+            _ => answer(&mut stream, script, said(&body), behaviour, seen).await?,
         }
     }
 }
@@ -167,6 +167,7 @@ impl Drop for Running<'_> {
 async fn answer(
     stream: &mut TcpStream,
     script: Script,
+    said: u64,
     behaviour: Behaviour,
     seen: &Seen,
 ) -> io::Result<()> {
@@ -181,13 +182,20 @@ async fn answer(
     }
     let mut frames = Frames::new(Dialect::OpenAi);
     stream.write_all(frames.head().as_bytes()).await?;
-    for index in 0..script.tokens {
-        if index > 0 {
+    for index in said..script.tokens {
+        if index > said {
             sleep(script.interval).await;
         }
         stream.write_all(frames.tokens(index..index + 1)).await?;
     }
-    stream.write_all(frames.end(script.tokens)).await
+    stream.write_all(frames.end(script.tokens.saturating_sub(said))).await
+}
+
+/// How much of the answer stands in the conversation already, to be gone on with.
+fn said(body: &[u8]) -> u64 {
+    let text = memmem::find(body, br#""t0 "#).and_then(|at| body.get(at + 1..)).unwrap_or_default();
+    let text = text.split(|byte| *byte == b'"').next().unwrap_or_default();
+    memmem::find_iter(text, b" ").count() as u64
 }
 
 async fn until_closed(stream: &mut TcpStream) -> io::Result<()> {
