@@ -31,6 +31,7 @@ pub struct Others {
 
 impl Others {
     /// Who is asked instead where an answer did not begin because of this.
+    #[must_use]
     pub fn instead(&self, cause: Cause) -> &[Rc<Lane>] {
         let found = self.fallback.iter().find(|(known, _)| *known == cause);
         found.map_or(&[], |(_, lanes)| lanes)

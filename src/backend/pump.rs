@@ -175,7 +175,7 @@ impl Pump {
         limits.rename("no first token within");
         let mut evidence = Evidence::default();
         let mut in_flight = None;
-        let mut crawl = None;
+        let (mut spoke, mut crawl) = (false, None);
         loop {
             let next = match leg.first.take() {
                 Some(first) => Some(Some(Ok(*first))),
@@ -200,7 +200,7 @@ impl Pump {
             };
             own.inspect(|permit| permit.begin());
             self.join(&batch, spoken, joining)?;
-            if batch.chunks > 0 && !std::mem::replace(&mut evidence.spoke, true) {
+            if batch.chunks > 0 && !std::mem::replace(&mut spoke, true) {
                 leg.serving.begun();
                 let guard = self.others.slow.filter(|_| spoken.is_some());
                 crawl = guard.map(|guard| Crawl::new(guard, std::time::Instant::now()));
@@ -257,8 +257,6 @@ async fn room(taken: oneshot::Receiver<()>) -> Result<(), Failure> {
 #[derive(Default)]
 struct Evidence {
     begun: bool,
-    /// A piece of the answer was there.
-    spoke: bool,
     finished: bool,
     done: bool,
 }

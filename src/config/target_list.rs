@@ -58,8 +58,8 @@ pub(super) fn read(
         }
         section.known.push(key);
     }
-    let mut names = Vec::new();
-    let targets = section.sections("targets", |target| read_target(target, &common, &mut names));
+    let mut taken = Vec::new();
+    let targets = section.sections("targets", |target| read_target(target, &common, &mut taken));
     if targets.is_empty() && section.is_sound("targets") {
         section.conflict("targets", "must not be empty");
     }
@@ -113,20 +113,20 @@ impl Common {
 fn read_target(
     section: &mut Section<'_>,
     common: &Common,
-    names: &mut Vec<String>,
+    taken: &mut Vec<String>,
 ) -> Option<Target> {
     let providers = kind::choice(&ProviderKind::ALL, ProviderKind::as_str);
     let provider = match common.provider {
         Some(provider) => Some(section.get("provider", &providers, provider)),
         None => section.required("provider", &providers),
     };
-    let place = names.len() + 1;
+    let place = taken.len() + 1;
     let default = provider.map_or_else(String::new, |kind| format!("{}-{place}", kind.as_str()));
     let name = section.get("name", &kind::name(64, "._:/-"), default);
-    if names.contains(&name) {
+    if taken.contains(&name) {
         section.conflict("name", "must be unique: another target of this model has it too");
     }
-    names.push(name.clone());
+    taken.push(name.clone());
     let weight = section.get("weight", &kind::integer(0..=1000), DEFAULT_WEIGHT);
     let base_url = read_base_url(section, provider);
     let upstream = Upstream { provider, base_url: &base_url, named: None };

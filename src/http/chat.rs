@@ -156,8 +156,8 @@ impl Arrived {
         let model = &route.model;
         note.model(&model.name);
         let Fit { ignored, unfit } = provider::fit(&route.kinds, &request)?;
-        let asker = Asker { session: target.session.as_deref(), caller: &ticket.caller.owner };
-        let need = Need::of(&request, &model.routing, asker);
+        let who = Asker { session: target.session.as_deref(), caller: &ticket.caller.owner };
+        let need = Need::of(&request, &model.routing, who);
         let need = Need { unfit, target: target.of(model)?, ..need };
         // An upstream of the client's own dialect is asked all the same.
         if !route.relays(&request)
