@@ -90,7 +90,7 @@ impl Default for Abilities {
 }
 
 /// What a million tokens cost, in millionths of whatever currency the prices are given in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Price {
     pub input_micros: u64,
     pub output_micros: u64,

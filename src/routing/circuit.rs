@@ -15,6 +15,8 @@ const HALF_LIFE: Duration = Duration::from_secs(10);
 /// So many results say something about a share, if so many of them are failures: one may be chance.
 const TELLING: f64 = 10.0;
 const TELLING_FAILURES: f64 = 2.5;
+/// A target of which nothing is known is trusted as if so many requests had gone well.
+const TRUST: f64 = 5.0;
 /// A target that came back gets this part of its share at first.
 const FIRST_SHARE: f64 = 0.1;
 
@@ -65,8 +67,11 @@ pub struct Circuit {
     opened: u32,
     /// When it was closed again.
     back: Option<Instant>,
-    /// When a request went well the last time.
+    /// When a request went well the last time, and how many did since one failed.
     proven: Option<Instant>,
+    streak: u32,
+    /// No probe has found it since one did not.
+    missed: bool,
 }
 
 impl Default for Circuit {
@@ -79,6 +84,8 @@ impl Default for Circuit {
             opened: 0,
             back: None,
             proven: None,
+            streak: 0,
+            missed: false,
         }
     }
 }
@@ -129,6 +136,18 @@ impl Circuit {
         self.in_a_row == 0 && self.state == State::Closed && self.proven.is_some_and(lately)
     }
 
+    /// How many requests went well since one failed, where that was not long ago.
+    #[must_use]
+    pub fn streak(&self, now: Instant) -> u32 {
+        if self.is_proven(now) { self.streak } else { 0 }
+    }
+
+    /// The part of its requests that is to be expected to fail: little, where little is known.
+    #[must_use]
+    pub fn doubt(&self, now: Instant) -> f64 {
+        self.recent.doubt(now)
+    }
+
     /// The part of its last requests that failed, where there were enough of them.
     #[must_use]
     pub fn failing(&self, now: Instant) -> f64 {
@@ -146,6 +165,16 @@ impl Circuit {
     pub fn abandon(&mut self) {
         if let State::HalfOpen { on_trial } = &mut self.state {
             *on_trial = false;
+        }
+    }
+
+    /// An answer has begun: who gives one is there. A trial need not last until a long answer's end;
+    /// should it break off, that is one more failure in a row.
+    pub fn answered(&mut self, now: Instant) {
+        self.streak = self.streak.saturating_add(1);
+        self.proven = Some(now);
+        if matches!(self.state, State::HalfOpen { .. }) {
+            self.close(now);
         }
     }
 
@@ -172,6 +201,7 @@ impl Circuit {
     /// A request failed; `may_open` says whether its share of failures may open the circuit.
     pub fn fail(&mut self, now: Instant, rules: &Ejection, may_open: bool) {
         self.in_a_row = self.in_a_row.saturating_add(1);
+        self.streak = 0;
         self.recent.note(now, true);
         let opens = match self.state {
             State::HalfOpen { .. } => true,
@@ -194,13 +224,15 @@ impl Circuit {
         self.cools = self.cools.max(Some(now + pause));
     }
 
-    /// A probe found the target, or did not. One that is found after it could not be reached need not
-    /// wait for its trial.
+    /// A probe found the target, or did not. One that is found after it was not need not wait for its
+    /// trial: it has come back. One that answers probes all the time, and not requests, waits.
     pub fn probed(&mut self, now: Instant, found: bool, rules: &Ejection) {
-        match (found, self.state) {
-            (false, State::Closed) => self.fail(now, rules, false),
-            (true, State::Open { .. }) if self.opened <= 1 => {
+        let is_back = std::mem::replace(&mut self.missed, !found) && found;
+        match self.state {
+            State::Closed if !found => self.fail(now, rules, false),
+            State::Open { .. } if is_back => {
                 self.state = State::HalfOpen { on_trial: false };
+                self.opened = 0;
             }
             _ => {}
         }
@@ -245,6 +277,11 @@ impl Recent {
         let faded = self.faded(now);
         let is_telling = self.all * faded >= TELLING && self.failed * faded >= TELLING_FAILURES;
         is_telling.then(|| self.failed / self.all)
+    }
+
+    fn doubt(&self, now: Instant) -> f64 {
+        let faded = self.faded(now);
+        self.failed * faded / self.all.mul_add(faded, TRUST)
     }
 }
 
@@ -347,15 +384,18 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_finds_it_spares_the_first_wait_only() {
+    fn a_probe_that_finds_it_again_spares_the_wait_and_one_that_always_did_does_not() {
         let now = Instant::now();
-        let mut circuit = failing(now);
-        circuit.probed(now + SECOND, true, &rules());
-        assert!(circuit.lets_pass(now + SECOND));
-        circuit.begin(now + SECOND);
-        circuit.fail(now + SECOND, &rules(), false);
-        circuit.probed(now + 2 * SECOND, true, &rules());
-        assert!(!circuit.lets_pass(now + 2 * SECOND), "it answers probes, and not requests");
+        for was_gone in [true, false] {
+            let mut circuit = failing(now);
+            circuit.probed(now, !was_gone, &rules());
+            circuit.probed(now + SECOND, true, &rules());
+            assert_eq!(circuit.lets_pass(now + SECOND), was_gone);
+            circuit.begin(now + SECOND);
+            circuit.fail(now + SECOND, &rules(), false);
+            circuit.probed(now + 2 * SECOND, true, &rules());
+            assert!(!circuit.lets_pass(now + 2 * SECOND), "it answers probes, and not requests");
+        }
     }
 
     #[test]

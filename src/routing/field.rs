@@ -2,17 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::time::{Duration, Instant};
-
-use rand::Rng;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
 
 use super::circuit::Circuit;
 use super::estimate::Estimate;
 use super::need::Need;
+use super::sparse_set::SparseSet;
 use crate::config::{Abilities, Ejection, Price, ProviderKind, Target};
-
-/// Random draws before all targets are looked through in turn.
-const DRAWS: usize = 16;
 
 /// What an upstream says of its own load.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -26,6 +23,8 @@ pub struct Load {
 /// One target.
 #[derive(Debug)]
 pub struct Facts {
+    /// A number of its own by which it is known again, though others come and go before it.
+    pub key: u64,
     pub provider: ProviderKind,
     pub weight: u32,
     /// It works on so many requests at a time.
@@ -44,7 +43,10 @@ pub struct Facts {
 
 impl Facts {
     fn new(target: &Target) -> Self {
+        let mut hasher = DefaultHasher::new();
+        target.name.hash(&mut hasher);
         Self {
+            key: hasher.finish(),
             provider: target.provider,
             weight: target.weight,
             slots: target.max_concurrency,
@@ -70,6 +72,12 @@ impl Facts {
             && (audio || !need.audio)
             && (self.continues || !need.continues)
             && context_length.is_none_or(|length| asked <= length)
+    }
+
+    /// Whether anything may be asked of it now.
+    #[must_use]
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.weight > 0 && self.has_room() && self.circuit.lets_pass(now)
     }
 
     #[must_use]
@@ -99,14 +107,15 @@ impl Facts {
 #[derive(Debug)]
 pub struct Field {
     facts: Vec<Facts>,
-    /// The targets that may be asked and have room, in no order, and where each stands among them.
-    open: Vec<usize>,
-    places: Vec<Option<usize>>,
-    /// Whose circuits let requests pass, and the slots of all these together.
-    passing: Vec<bool>,
-    slots: usize,
-    /// When circuits may let something pass again.
+    /// The targets that may be asked and have room.
+    open: SparseSet,
+    /// Until when the circuits of each let nothing pass; none where they do.
+    shut_until: Vec<Option<Instant>>,
+    /// The same, the first to end on top. What has changed since is in it all the same.
     shut: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// How many are shut, and the slots of the others.
+    ejected: usize,
+    slots: usize,
     rules: Ejection,
 }
 
@@ -115,11 +124,11 @@ impl Field {
     pub fn new(targets: &[Target], rules: Ejection, now: Instant) -> Self {
         let facts: Vec<_> = targets.iter().map(Facts::new).collect();
         let mut field = Self {
-            open: Vec::with_capacity(facts.len()),
-            places: vec![None; facts.len()],
-            passing: vec![false; facts.len()],
-            slots: 0,
+            open: SparseSet::default(),
+            shut_until: vec![None; facts.len()],
             shut: BinaryHeap::new(),
+            ejected: 0,
+            slots: facts.iter().map(|facts| facts.slots).sum(),
             facts,
             rules,
         };
@@ -160,13 +169,25 @@ impl Field {
     /// The targets whose circuits let requests pass and that have room, in no order.
     #[must_use]
     pub fn open(&self) -> &[usize] {
-        &self.open
+        self.open.members()
+    }
+
+    /// Whether a target is one of them.
+    #[must_use]
+    pub fn is_open(&self, target: usize) -> bool {
+        self.open.contains(target)
+    }
+
+    /// Whether a target's circuit lets nothing pass.
+    #[must_use]
+    pub fn is_shut(&self, target: usize) -> bool {
+        self.shut_until.get(target).is_some_and(Option::is_some)
     }
 
     /// How many targets' circuits let nothing pass.
     #[must_use]
     pub fn ejected(&self) -> usize {
-        self.passing.iter().filter(|passes| !**passes).count()
+        self.ejected
     }
 
     /// So many requests can be worked on at a time: by those that may be asked, or by all where none
@@ -181,100 +202,39 @@ impl Field {
 
     /// Takes note of what has changed of a target's circuit, or of its room.
     pub fn sort_in(&mut self, target: usize, now: Instant) {
-        let (Some(facts), Some(passing)) = (self.facts.get(target), self.passing.get_mut(target))
+        let (Some(facts), Some(known)) = (self.facts.get(target), self.shut_until.get_mut(target))
         else {
             return;
         };
         let until = facts.circuit.passes_at(now);
-        match (std::mem::replace(passing, until.is_none()), until) {
-            (false, None) => self.slots += facts.slots,
-            (true, Some(_)) => self.slots -= facts.slots,
+        match (*known, until) {
+            (None, Some(_)) => {
+                (self.ejected, self.slots) = (self.ejected + 1, self.slots - facts.slots)
+            }
+            (Some(_), None) => {
+                (self.ejected, self.slots) = (self.ejected - 1, self.slots + facts.slots)
+            }
             _ => {}
         }
-        if let Some(until) = until {
+        let has_changed = std::mem::replace(known, until) != until;
+        if let Some(until) = until.filter(|_| has_changed) {
             self.shut.push(Reverse((until, target)));
         }
-        if until.is_none() && facts.has_room() && facts.weight > 0 {
-            self.let_in(target);
-        } else {
-            self.keep_out(target);
-        }
+        self.open.set(target, facts.is_open(now));
     }
 
-    /// Lets those in again whose time is over.
-    pub fn catch_up(&mut self, now: Instant) {
-        while let Some(Reverse((until, target))) = self.shut.peek().copied() {
+    /// Lets the next one in again whose time is over, and says which that is.
+    pub fn reopen(&mut self, now: Instant) -> Option<usize> {
+        loop {
+            let Reverse((until, target)) = self.shut.peek().copied()?;
             if now < until {
-                return;
+                return None;
             }
             self.shut.pop();
-            if self.passing.get(target) == Some(&false) {
+            if self.shut_until.get(target) == Some(&Some(until)) {
                 self.sort_in(target, now);
-            }
-        }
-    }
-
-    /// When the first of those that may not be asked may be.
-    #[must_use]
-    pub fn opens_in(&self, now: Instant) -> Option<Duration> {
-        let times = self.facts.iter().filter_map(|facts| facts.circuit.passes_at(now));
-        times.min().map(|until| until.saturating_duration_since(now))
-    }
-
-    fn let_in(&mut self, target: usize) {
-        if let Some(place @ None) = self.places.get_mut(target) {
-            *place = Some(self.open.len());
-            self.open.push(target);
-        }
-    }
-
-    fn keep_out(&mut self, target: usize) {
-        let Some(place) = self.places.get_mut(target).and_then(Option::take) else { return };
-        self.open.swap_remove(place);
-        if let Some(moved) = self.open.get(place) {
-            self.places[*moved] = Some(place);
-        }
-    }
-}
-
-/// One choice to be made.
-pub struct Choice<'a> {
-    pub field: &'a Field,
-    pub need: &'a Need,
-    /// These were asked for the same answer already.
-    pub tried: &'a [usize],
-    pub now: Instant,
-    /// Whether those that came back not long ago are to be spared.
-    pub gentle: bool,
-    pub rng: &'a mut dyn rand::RngCore,
-}
-
-impl Choice<'_> {
-    /// Whether a target may be asked. One that came back not long ago may be now and then.
-    #[must_use]
-    pub fn may(&mut self, target: usize) -> bool {
-        let Some(facts) = self.field.get(target) else { return false };
-        let share = facts.circuit.share(self.now, &self.field.rules);
-        facts.weight > 0
-            && facts.has_room()
-            && facts.circuit.lets_pass(self.now)
-            && !self.tried.contains(&target)
-            && facts.is_able(self.need)
-            && !(self.gentle && share < 1.0 && self.rng.random::<f64>() >= share)
-    }
-
-    /// Any target that may be asked, each as likely as another.
-    pub fn any(&mut self) -> Option<usize> {
-        let open = self.field.open();
-        for _ in 0..DRAWS.min(open.len()) {
-            let target = *open.get(self.rng.random_range(0..open.len()))?;
-            if self.may(target) {
                 return Some(target);
             }
         }
-        // Hardly any may: from a random place on, so that no neighbour of a busy one gets all.
-        let first = if open.is_empty() { 0 } else { self.rng.random_range(0..open.len()) };
-        let (before, behind) = open.split_at(first);
-        behind.iter().chain(before).copied().find(|target| self.may(*target))
     }
 }

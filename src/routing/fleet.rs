@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::choice::Choice;
 use super::circuit::CircuitState;
 use super::fault::Fault;
-use super::field::{Choice, Field, Load};
+use super::field::{Field, Load};
 use super::need::Need;
-use super::policy::{self, Policy};
+use super::policy::{self, Policy, failover};
 use crate::config::{Ejection, Routing, Target};
 
 /// The targets of one model.
@@ -85,7 +86,7 @@ impl Fleet {
     ) -> Result<Pick, NoTarget> {
         let mut state = self.lock();
         state.latest = state.latest.max(now);
-        state.field.catch_up(now);
+        state.catch_up(now);
         let chosen = match need.target {
             Some(target) => state.wanted(target, need, tried, now),
             None if self.is_alone => Some(0),
@@ -118,7 +119,7 @@ impl Fleet {
     #[must_use]
     pub fn capacity(&self, now: Instant) -> usize {
         let mut state = self.lock();
-        state.field.catch_up(now);
+        state.catch_up(now);
         state.field.capacity()
     }
 
@@ -141,6 +142,8 @@ impl Fleet {
         if let Some(facts) = state.field.get_mut(target) {
             facts.load = load;
         }
+        let State { field, policy, .. } = &mut *state;
+        policy.loaded(target, field);
     }
 
     /// All targets, in their order.
@@ -164,12 +167,12 @@ impl Fleet {
 }
 
 impl State {
-    /// By the policy; of those that came back not long ago only where there is nobody else.
+    /// By the policy; for another attempt by who is most surely up, whatever the policy.
     fn choose(&mut self, need: &Need, tried: &[usize], now: Instant) -> Option<usize> {
         let Self { field, policy, rng, .. } = self;
-        [true, false].into_iter().find_map(|gentle| {
-            policy.choose(&mut Choice { field: &*field, need, tried, now, gentle, rng: &mut *rng })
-        })
+        let mut choice = Choice { field, need, tried, now, rng };
+        let proven = if tried.is_empty() { None } else { failover::choose(&mut choice) };
+        proven.or_else(|| policy.choose(&mut choice))
     }
 
     /// The one that the request wants, if it may be asked.
@@ -181,8 +184,7 @@ impl State {
         now: Instant,
     ) -> Option<usize> {
         let Self { field, rng, .. } = self;
-        let mut choice = Choice { field: &*field, need, tried, now, gentle: false, rng };
-        choice.may(target).then_some(target)
+        Choice { field, need, tried, now, rng }.allowed(target).map(|_| target)
     }
 
     fn why_none(&self, need: &Need, tried: &[usize], now: Instant) -> NoTarget {
@@ -202,6 +204,13 @@ impl State {
         }
         let soonest = left.filter_map(|(_, facts)| facts.circuit.passes_at(now)).min();
         NoTarget::Down(soonest.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)))
+    }
+
+    /// Lets those be asked again whose time is over.
+    fn catch_up(&mut self, now: Instant) {
+        while let Some(target) = self.field.reopen(now) {
+            self.policy.loaded(target, &self.field);
+        }
     }
 
     fn changed(&mut self, target: usize, now: Instant) {
@@ -235,7 +244,9 @@ impl Pick {
             && facts.pending.remove(&self.number).is_some()
         {
             facts.first_token.note(now, taken);
+            facts.circuit.answered(now);
         }
+        state.changed(self.target, now);
     }
 
     /// Its answer comes in one piece, and when that begins says nothing.
@@ -294,7 +305,6 @@ impl Drop for Pick {
     fn drop(&mut self) {
         let mut state = self.fleet.lock();
         let (target, now) = (self.target, state.latest);
-        let was_full = state.field.get(target).is_some_and(|facts| !facts.has_room());
         if let Some(facts) = state.field.get_mut(target) {
             facts.active = facts.active.saturating_sub(1);
             facts.pending.remove(&self.number);
@@ -302,10 +312,6 @@ impl Drop for Pick {
                 facts.circuit.abandon();
             }
         }
-        if was_full {
-            state.field.sort_in(target, now);
-        }
-        let State { field, policy, .. } = &mut *state;
-        policy.loaded(target, field);
+        state.changed(target, now);
     }
 }

@@ -6,11 +6,13 @@
 //! - [`catalog`]: the models by name.
 //! - [`need`]: what a request needs of a target, and by what it is kept together with others.
 //! - [`fleet`]: the targets of one model: choosing one, and learning from how it went.
-//! - `field`: the targets as policies see them. [`policy`]: how one is chosen, a file each.
+//! - `field`: the targets as policies see them. `choice`: which of them may be asked for a request.
+//! - [`policy`]: how one is chosen, a file each. `sparse_set`: what they draw from.
 //! - `circuit`: whether a target is asked at all. `estimate`: how soon it answers.
 //! - `fault`: which failures are a target's own.
 
 pub mod catalog;
+mod choice;
 mod circuit;
 mod estimate;
 mod fault;
@@ -18,6 +20,7 @@ mod field;
 pub mod fleet;
 pub mod need;
 pub mod policy;
+mod sparse_set;
 
 pub use catalog::{Catalog, Route};
 pub use circuit::CircuitState;

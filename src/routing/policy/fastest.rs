@@ -2,17 +2,20 @@
 //! less busy, so that load spreads without all running to the same one.
 //!
 //! Two draws may both hit a slow target, and then every so many-th request would be slow. So the two are
-//! drawn from those that are not far slower than the others; the rest gets what these have no room
-//! for, and a few requests that find out whether it has become faster. One of which nothing is known
-//! gets one request at a time, until something is.
+//! drawn from those that are good: not far slower than the others, and not failing. The rest gets what
+//! these have no room for, and a few requests that find out whether it has become better. One of which
+//! nothing is known gets one request at a time, until something is.
 
 use std::time::{Duration, Instant};
 
 use super::Policy;
-use crate::routing::field::{Choice, Facts, Field};
+use crate::routing::choice::Choice;
+use crate::routing::field::{Facts, Field};
 
 /// So many times the median is far slower.
 const SLOW: f64 = 2.0;
+/// A target of whose requests a larger part fails is failing.
+const FAILING: f64 = 0.05;
 /// The median is found anew after this, at the earliest; later where there are many targets, so that
 /// it stays a small part of the work.
 const MEASURE_EVERY: Duration = Duration::from_millis(250);
@@ -37,32 +40,40 @@ impl Policy for Fastest {
     fn choose(&mut self, choice: &mut Choice<'_>) -> Option<usize> {
         self.measure(choice.field, choice.now);
         self.since = self.since.saturating_add(1);
-        let explores = self.since >= EXPLORE_ONE_OF && choice.tried.is_empty();
+        if self.since >= EXPLORE_ONE_OF
+            && choice.tried.is_empty()
+            && let Some(unseen) = unseen(choice)
+        {
+            self.since = 0;
+            return Some(unseen);
+        }
+        self.better(choice)
+    }
+}
+
+impl Fastest {
+    /// The better of two good targets; where none is drawn, the best of the others.
+    fn better(&self, choice: &mut Choice<'_>) -> Option<usize> {
         let (mut best, mut good, mut reserve) = (None, 0, None);
         for _ in 0..DRAWS {
             let Some(target) = choice.any() else { break };
             let Some(facts) = choice.field.get(target) else { break };
-            if explores && is_unseen(facts, choice.now) {
-                self.since = 0;
-                return Some(target);
-            }
-            let rated = (self.cost(facts, choice.now), target);
-            if !self.is_good(facts, choice) {
+            let rated = (cost(facts, choice.now), target);
+            if !self.is_good(facts, choice.now) {
                 reserve = lesser(reserve, rated);
             } else if best.is_none_or(|(_, other)| other != target) {
                 best = lesser(best, rated);
                 good += 1;
             }
-            if good == 2 && !explores {
+            if good == 2 {
                 break;
             }
         }
         best.or(reserve).map(|(_, target)| target)
     }
-}
 
-impl Fastest {
-    fn measure(&mut self, field: &Field, now: Instant) {
+    /// Finds out what is slow, if that has not been done lately.
+    pub fn measure(&mut self, field: &Field, now: Instant) {
         let count = u32::try_from(field.len()).unwrap_or(u32::MAX);
         let fresh = MEASURE_EVERY.max(MEASURE_EACH.saturating_mul(count));
         if self.measured.is_some_and(|at| now.saturating_duration_since(at) < fresh) {
@@ -76,28 +87,40 @@ impl Fastest {
             .then(|| *known.select_nth_unstable_by(middle, f64::total_cmp).1 * SLOW);
     }
 
-    /// Whether a target is one of the better ones. For a second attempt it must have proved itself.
-    fn is_good(&self, facts: &Facts, choice: &Choice<'_>) -> bool {
-        if !choice.tried.is_empty() {
-            return facts.circuit.is_proven(choice.now);
-        }
-        match (facts.seconds(choice.now), self.slow) {
+    /// Whether a target is one of the better ones.
+    #[must_use]
+    pub fn is_good(&self, facts: &Facts, now: Instant) -> bool {
+        let is_soon = match (facts.seconds(now), self.slow) {
             (Some(seconds), Some(slow)) => seconds <= slow,
             (Some(_), None) => true,
-            (None, _) => facts.active == 0,
+            (None, _) => facts.pending.is_empty(),
+        };
+        is_soon && facts.circuit.doubt(now) <= FAILING
+    }
+}
+
+/// Of some targets drawn at random that nobody has asked for a while, the one that was best.
+fn unseen(choice: &mut Choice<'_>) -> Option<usize> {
+    let mut best = None;
+    for _ in 0..DRAWS {
+        let target = choice.any()?;
+        let facts = choice.field.get(target)?;
+        if is_unseen(facts, choice.now) {
+            best = lesser(best, (cost(facts, choice.now), target));
         }
     }
-
-    /// What a request would cost there; nothing, where nothing is known and it would be found out.
-    fn cost(&self, facts: &Facts, now: Instant) -> f64 {
-        let seconds = facts.seconds(now).unwrap_or(0.0);
-        seconds * (1.0 + facts.busy()) / f64::from(facts.weight.max(1))
-    }
+    best.map(|(_, target)| target)
 }
 
 fn is_unseen(facts: &Facts, now: Instant) -> bool {
     let at = facts.first_token.at();
     facts.pending.is_empty() && at.is_none_or(|at| now.saturating_duration_since(at) >= UNSEEN_FOR)
+}
+
+/// What a request would cost there; nothing, where nothing is known and it would be found out.
+fn cost(facts: &Facts, now: Instant) -> f64 {
+    let seconds = facts.seconds(now).unwrap_or(0.0);
+    seconds * (1.0 + facts.busy()) / f64::from(facts.weight.max(1))
 }
 
 fn lesser(best: Option<(f64, usize)>, rated: (f64, usize)) -> Option<(f64, usize)> {

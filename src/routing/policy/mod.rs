@@ -1,12 +1,24 @@
 //! How one of a model's targets is chosen: a policy each.
 //!
-//! A policy sees what is known of the targets and says which one it would ask. That a target has room,
-//! that its circuit is closed, that it can do what is needed, all this [`Choice`] knows. To choose
+//! A policy sees what is known of the targets and says which one it would ask. Which may be asked at
+//! all, its circuit closed, with room, and able to do what is needed, [`Choice`] knows. To choose
 //! costs the same for ten targets and ten thousand, or grows with their logarithm.
 
+mod cheapest;
+pub(super) mod failover;
 mod fastest;
+mod least_busy;
+mod order;
+mod prefix;
+mod score;
+mod sticky;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod weighted;
 
-use super::field::{Choice, Field};
+use super::choice::Choice;
+use super::field::Field;
 use crate::config::{self, Routing};
 
 /// Chooses targets.
@@ -14,15 +26,22 @@ pub trait Policy: Send {
     /// The target that is to be asked; none where none may be.
     fn choose(&mut self, choice: &mut Choice<'_>) -> Option<usize>;
 
-    /// A target has got a request, or has done with one.
+    /// Something of a target has changed: it got a request or has done with one, may be asked or not.
     fn loaded(&mut self, _target: usize, _field: &Field) {}
 }
 
 /// The policy that a model is configured to have.
 #[must_use]
-pub fn of(routing: &Routing, _field: &Field) -> Box<dyn Policy> {
-    match routing.policy {
+pub fn of(routing: &Routing, field: &Field) -> Box<dyn Policy> {
+    let mut policy: Box<dyn Policy> = match routing.policy {
         config::Policy::Fastest => Box::new(fastest::Fastest::default()),
-        _ => Box::new(fastest::Fastest::default()),
-    }
+        config::Policy::Weighted => Box::new(weighted::Weighted::default()),
+        config::Policy::LeastBusy => Box::new(least_busy::LeastBusy::default()),
+        config::Policy::Score => Box::new(score::Score),
+        config::Policy::Sticky => Box::new(sticky::Sticky::new(field)),
+        config::Policy::Prefix => Box::new(prefix::Prefix::new(routing.prefix_entries)),
+        config::Policy::Cheapest => Box::new(cheapest::Cheapest::default()),
+    };
+    (0..field.len()).for_each(|target| policy.loaded(target, field));
+    policy
 }
