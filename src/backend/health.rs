@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tidegate_protocol::ErrorKind;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::lane::Shared;
@@ -70,14 +71,19 @@ impl Prober {
     /// Asks once.
     pub async fn probe(&self) -> Reachability {
         let asked = timeout(self.timeout, self.provider.probe()).await;
+        let Shared { fleet, permits, .. } = &self.shared;
+        let now = Instant::now();
+        match &asked {
+            Ok(Err(failure)) if failure.kind == ErrorKind::UpstreamUnreachable => {
+                fleet.gone(self.place, now);
+            }
+            asked => fleet.probed(self.place, matches!(asked, Ok(Ok(()))), now),
+        }
         let found = match asked {
             Ok(Ok(())) => Reachability::Reachable,
             Ok(Err(failure)) => Reachability::Unreachable(failure.message),
             Err(_) => Reachability::Unreachable(format!("no answer within {:?}", self.timeout)),
         };
-        let Shared { fleet, permits, .. } = &self.shared;
-        let now = Instant::now();
-        fleet.probed(self.place, found == Reachability::Reachable, now);
         permits.resize(fleet.capacity(now));
         if self.health.set(found.clone()) {
             let (model, target) = (&self.model, &self.target);

@@ -81,7 +81,12 @@ impl Lane {
         tried: &[usize],
     ) -> Result<Option<Serving>, NoTarget> {
         match self.shared.fleet.pick(need, tried, Instant::now()) {
-            Ok(pick) => Ok(Some(Serving { pick, lane: Rc::clone(self), told: false })),
+            Ok(pick) => Ok(Some(Serving {
+                pick,
+                lane: Rc::clone(self),
+                told: false,
+                _freed: Freed(self.has_choice().then(|| Arc::clone(&self.shared.freed))),
+            })),
             Err(NoTarget::Busy) => Ok(None),
             Err(why) => Err(why),
         }
@@ -166,6 +171,19 @@ pub struct Serving {
     pick: Pick,
     lane: Rc<Lane>,
     told: bool,
+    /// Dropped behind the pick.
+    _freed: Freed,
+}
+
+/// Tells those who wait that a target has room.
+struct Freed(Option<Arc<Notify>>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        if let Some(freed) = &self.0 {
+            freed.notify_waiters();
+        }
+    }
 }
 
 impl Serving {
@@ -203,43 +221,59 @@ impl Serving {
 
     /// The answer is whole.
     pub fn succeeded(&mut self) {
-        self.pick.succeeded(Instant::now());
-        self.tell(TargetResult::Answered);
+        if self.tell(TargetResult::Answered) {
+            self.pick.succeeded(Instant::now());
+            self.resize();
+        }
     }
 
     /// It failed; whether the target is to blame, the failure says.
     pub fn failed(&mut self, failure: &Failure) {
-        match Fault::of(failure) {
-            Some(fault) => {
-                self.pick.failed(Instant::now(), fault);
-                let is_busy = matches!(fault, Fault::Busy(_));
-                self.tell(if is_busy { TargetResult::Busy } else { TargetResult::Failed });
-                let Shared { fleet, permits, .. } = &self.lane.shared;
-                permits.resize(fleet.capacity(Instant::now()));
-            }
+        let fault = Fault::of(failure);
+        let result = match fault {
+            Some(Fault::Failed) => TargetResult::Failed,
+            Some(Fault::Busy(_)) => TargetResult::Busy,
+            None if failure.kind == ErrorKind::UpstreamRejected => TargetResult::Refused,
+            None => return,
+        };
+        if !self.tell(result) {
+            return;
+        }
+        match fault {
+            Some(fault) => self.pick.failed(Instant::now(), fault),
             // It answered, and rightly.
-            None if failure.kind == ErrorKind::UpstreamRejected => {
-                self.pick.succeeded(Instant::now());
-                self.tell(TargetResult::Refused);
-            }
-            None => {}
+            None => self.pick.succeeded(Instant::now()),
+        }
+        self.resize();
+    }
+
+    /// It comes to nothing, and the target is not to blame, whatever is told of it from now on.
+    pub fn give_up(&mut self) {
+        self.tell(TargetResult::GivenUp);
+    }
+
+    /// There are as many permits as those who may be asked have slots.
+    fn resize(&self) {
+        if self.lane.has_choice() {
+            let Shared { fleet, permits, .. } = &self.lane.shared;
+            permits.resize(fleet.capacity(Instant::now()));
         }
     }
 
-    fn tell(&mut self, result: TargetResult) {
-        if !std::mem::replace(&mut self.told, true)
-            && let Some(upstream) = self.upstream()
-        {
+    /// Tells what it came to, once; gives whether this is it.
+    fn tell(&mut self, result: TargetResult) -> bool {
+        if std::mem::replace(&mut self.told, true) {
+            return false;
+        }
+        if let Some(upstream) = self.upstream() {
             upstream.metrics.count(result);
         }
+        true
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
         self.tell(TargetResult::GivenUp);
-        if self.lane.has_choice() {
-            self.lane.shared.freed.notify_waiters();
-        }
     }
 }

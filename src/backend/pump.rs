@@ -183,7 +183,7 @@ impl Pump {
             };
             // Only now: mostly the last batch was taken long since, and the task not woken for it.
             if let Some(taken) = in_flight.take() {
-                limits.whole(room(taken)).await??;
+                self.wait_for_room(taken, leg, limits).await?;
             }
             let mut batch = match next {
                 // It breaks behind the finish reason: nothing of the answer is missing.
@@ -220,7 +220,7 @@ impl Pump {
             let (reply, taken) = oneshot::channel();
             self.tell(Progress::Batch { batch, taken: reply });
             if is_burst {
-                limits.whole(room(taken)).await??;
+                self.wait_for_room(taken, leg, limits).await?;
             } else {
                 in_flight = Some(taken);
             }
@@ -231,6 +231,17 @@ impl Pump {
                 limits.wait_for("the upstream stalled for", leg.idle);
             }
         }
+    }
+
+    /// Waits until the stream has taken a batch. If that takes too long, the upstream is not to blame.
+    async fn wait_for_room(
+        &self,
+        taken: oneshot::Receiver<()>,
+        leg: &mut Leg,
+        limits: &mut Limits<'_>,
+    ) -> Result<(), Failure> {
+        let waited = limits.whole(room(taken)).await.and_then(|taken| taken);
+        waited.inspect_err(|_| leg.serving.give_up())
     }
 
     /// How an answer is read, by what the client's encoder expects.

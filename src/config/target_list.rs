@@ -60,10 +60,11 @@ pub(super) fn read(
     }
     let mut taken = Vec::new();
     let targets = section.sections("targets", |target| read_target(target, &common, &mut taken));
-    if targets.is_empty() && section.is_sound("targets") {
-        section.conflict("targets", "must not be empty");
+    let targets: Vec<_> = targets.into_iter().flatten().collect();
+    if !targets.iter().any(|target| target.weight > 0) && section.is_sound("targets") {
+        section.conflict("targets", "must hold at least one with a weight above 0");
     }
-    targets.into_iter().flatten().collect()
+    targets
 }
 
 impl Common {
@@ -171,5 +172,75 @@ impl Price {
             input_micros: price("input_price", default.input_micros),
             output_micros: price("output_price", default.output_micros),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Secret};
+
+    fn load(model: &str, targets: &[&str]) -> Result<Vec<Target>, String> {
+        let targets = targets.iter().map(|keys| format!("[[models.targets]]\n{keys}\n"));
+        let text = format!("[[models]]\nname = \"m\"\n{model}\n{}", targets.collect::<String>());
+        let env = [("KEY".to_owned(), "secret".to_owned())];
+        let loaded = Config::parse(&text, env).map_err(|faults| faults.to_string())?;
+        Ok(loaded.config.models.into_iter().next().unwrap().targets)
+    }
+
+    #[test]
+    fn a_model_without_targets_is_one_itself() {
+        let targets =
+            load("provider = \"vllm\"\nbase_url = \"http://a\"\ntools = false", &[]).unwrap();
+        let [only] = targets.as_slice() else { panic!("{targets:?}") };
+        assert_eq!((only.name.as_str(), only.base_url.as_str()), ("vllm", "http://a"));
+        assert_eq!((only.upstream_model.as_str(), only.abilities.tools), ("m", false));
+    }
+
+    #[test]
+    fn targets_share_what_the_model_says_and_may_say_otherwise() {
+        let model = "provider = \"vllm\"\nmax_concurrency = 3\nupstream_model = \"u\"\n\
+                     context_length = 100\ninput_price = 0.15\nimages = false";
+        let own = "provider = \"ollama\"\nname = \"o\"\nmax_concurrency = 1\nimages = true\n\
+                   api_key_env = \"KEY\"\nweight = 0\ncontext_length = 50";
+        let targets = load(model, &["base_url = \"http://a\"", own]).unwrap();
+        let told: Vec<_> = targets
+            .iter()
+            .map(|t| (t.name.as_str(), t.provider.as_str(), t.max_concurrency, t.weight))
+            .collect();
+        assert_eq!(told, [("vllm-1", "vllm", 3, 1), ("o", "ollama", 1, 0)]);
+        let abilities: Vec<_> =
+            targets.iter().map(|t| (t.abilities.context_length, t.abilities.images)).collect();
+        assert_eq!(abilities, [(Some(100), false), (Some(50), true)]);
+        assert!(targets.iter().all(|t| t.upstream_model == "u" && t.price.input_micros == 150_000));
+        let keys = targets.iter().map(|t| t.api_keys.first().map(Secret::expose));
+        assert_eq!(keys.collect::<Vec<_>>(), [None, Some("secret")]);
+    }
+
+    #[test]
+    fn what_leads_somewhere_is_not_shared() {
+        for key in ["base_url = \"http://a\"", "api_key = \"canary\"", "api_key_env = \"KEY\""] {
+            let model = format!("provider = \"vllm\"\n{key}");
+            let fault = load(&model, &["base_url = \"http://b\""]).unwrap_err();
+            assert!(fault.contains("must stand in each of [[models.targets]]"), "{fault}");
+            assert!(!fault.contains("canary"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn faults_name_the_target() {
+        for (targets, fault) in [
+            (vec!["name = \"a\"", "name = \"a\""], "models[0].targets[1].name"),
+            (vec!["name = \"a b\""], "models[0].targets[0].name"),
+            (vec!["weight = 0"], "must hold at least one with a weight above 0"),
+            (vec!["weigth = 2"], "did you mean `weight`?"),
+            (vec!["provider = \"builtin\"\ncontinues = true"], "begins anew"),
+        ] {
+            let found = load("provider = \"vllm\"", &targets).unwrap_err();
+            assert!(found.contains(fault), "{targets:?}: {found}");
+        }
+        let fault = load("", &["base_url = \"http://a\""]).unwrap_err();
+        assert!(fault.starts_with("models[0].targets[0].provider"), "{fault}");
+        assert!(load("targets = []\nprovider = \"vllm\"", &[]).is_err());
     }
 }

@@ -238,6 +238,15 @@ impl Circuit {
         }
     }
 
+    /// A probe was refused a connection: nobody is there, and asking is in vain until one gets through.
+    pub fn gone(&mut self, now: Instant, rules: &Ejection) {
+        self.missed = true;
+        match &mut self.state {
+            State::Open { until } => *until = (*until).max(now + rules.open),
+            State::Closed | State::HalfOpen { .. } => self.open(now, rules),
+        }
+    }
+
     fn close(&mut self, now: Instant) {
         self.state = State::Closed;
         self.back = Some(now);
@@ -396,6 +405,18 @@ mod tests {
             circuit.probed(now + 2 * SECOND, true, &rules());
             assert!(!circuit.lets_pass(now + 2 * SECOND), "it answers probes, and not requests");
         }
+    }
+
+    #[test]
+    fn one_that_is_gone_is_not_asked_until_a_probe_gets_through() {
+        let now = Instant::now();
+        let mut circuit = Circuit::default();
+        for at in 0..20 {
+            circuit.gone(now + at * 4 * SECOND, &rules());
+            assert!(!circuit.lets_pass(now + (at * 4 + 4) * SECOND));
+        }
+        circuit.probed(now + 80 * SECOND, true, &rules());
+        assert!(circuit.lets_pass(now + 80 * SECOND));
     }
 
     #[test]

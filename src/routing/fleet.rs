@@ -136,6 +136,19 @@ impl Fleet {
         state.changed(target, now);
     }
 
+    /// A probe was refused a connection.
+    pub fn gone(&self, target: usize, now: Instant) {
+        if self.is_alone {
+            return;
+        }
+        let mut state = self.lock();
+        let rules = state.field.rules().clone();
+        if let Some(facts) = state.field.get_mut(target) {
+            facts.circuit.gone(now, &rules);
+        }
+        state.changed(target, now);
+    }
+
     /// A target told how busy it is, or tells it no more.
     pub fn told_load(&self, target: usize, load: Option<Load>) {
         let mut state = self.lock();

@@ -147,8 +147,9 @@ async fn an_upstream_in_trouble_is_not_asked_twice_as_much() {
 #[actix_web::test]
 async fn a_client_that_leaves_during_the_pause_ends_it() {
     let upstream = Upstream::start(|_| refusal(503, "Retry-After: 60\r\n", BUSY)).await;
-    let more = "max_retry_pause_seconds = 60";
-    let gateway = TestGateway::start(&openai_model(&upstream, more)).await;
+    let model = openai_model(&upstream, "max_retry_pause_seconds = 60");
+    // Probes keep a connection open.
+    let gateway = TestGateway::start(&(model + "[health]\ninterval_seconds = 60\n")).await;
     let body = native("hi").to_string();
     let live = gateway.client.send("POST", "/api/chat", Some(&body)).await;
     upstream.wait_for_chats(1).await;
