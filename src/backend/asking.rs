@@ -84,6 +84,8 @@ enum Next {
     /// The same one, on a connection of its own.
     Again,
     Other(Serving),
+    /// Whichever of the others has room first.
+    Free(Need),
     /// Any, after a pause.
     Later(Duration),
 }
@@ -97,7 +99,7 @@ impl Pump {
     ) -> Result<Leg, NoAnswer> {
         let mut tries = Tries { made: 0, targets: asked.avoid.to_vec() };
         let mut pool = if asked.once { Pool::Avoid } else { Pool::Use };
-        let mut serving = self.wait_for_target(asked, limits).await?;
+        let mut serving = self.wait_for_target(asked.lane, asked.need, asked.avoid, limits).await?;
         loop {
             tries.made += 1;
             let Refused { failure, again } =
@@ -115,14 +117,19 @@ impl Pump {
                 None => return Err(failure.into()),
                 Some(Next::Again) => serving,
                 Some(Next::Other(other)) => other,
+                // What a client should hear if there is none in time is what was wrong.
+                Some(Next::Free(need)) => {
+                    drop(serving);
+                    let free = self.wait_for_target(asked.lane, &need, &tries.targets, limits);
+                    free.await.map_err(|_| NoAnswer::from(failure))?
+                }
                 Some(Next::Later(pause)) => {
                     drop(serving);
-                    // What a client should hear if the time runs out is what was wrong.
                     let Some(()) = limits.phase(sleep(pause)).await else {
                         return Err(failure.into());
                     };
-                    let target = self.wait_for_target(asked, limits).await;
-                    target.map_err(|_| NoAnswer::from(failure))?
+                    let any = self.wait_for_target(asked.lane, asked.need, asked.avoid, limits);
+                    any.await.map_err(|_| NoAnswer::from(failure))?
                 }
             };
         }
@@ -199,11 +206,20 @@ impl Pump {
                 Cause::Context => Cow::Owned(more_room(asked.need, serving)?),
                 _ => Cow::Borrowed(asked.need),
             };
-            if let Ok(Some(other)) = asked.lane.serve(&need, &tries.targets)
-                && self.retries.fail_over(tries.made, other.is_proven())
-            {
+            let next = match asked.lane.serve(&need, &tries.targets) {
+                Ok(Some(other)) => {
+                    let may = self.retries.fail_over(tries.made, other.is_proven());
+                    may.then_some(Next::Other(other))
+                }
+                Ok(None) => {
+                    let may = self.retries.fail_over(tries.made, false);
+                    may.then(|| Next::Free(need.into_owned()))
+                }
+                Err(_) => None,
+            };
+            if next.is_some() {
                 self.tell(Progress::FailedOver { cause, failure: failure.clone() });
-                return Some(Next::Other(other));
+                return next;
             }
         }
         let retry = self.retries.retry(again, failure, tries.made)?;
@@ -213,13 +229,14 @@ impl Pump {
     }
 
     /// A target, once one has room. Those that could serve may all be at work, though there was a permit:
-    /// where a request needs what only some of them can do.
+    /// where a request needs what only some of them can do, or comes from one that is out.
     async fn wait_for_target(
         &self,
-        asked: &Asked<'_>,
+        lane: &Rc<Lane>,
+        need: &Need,
+        avoid: &[usize],
         limits: &mut Limits<'_>,
     ) -> Result<Serving, NoAnswer> {
-        let Asked { lane, need, avoid, .. } = asked;
         let deadline = Instant::now() + lane.timeouts.queue;
         loop {
             let freed = lane.shared.freed.notified();

@@ -177,6 +177,30 @@ async fn no_target_gets_more_than_it_takes_and_who_must_wait_gets_the_first_that
     gateway.inner.shutdown().await;
 }
 
+/// The other has its only place taken when the first fails: the request waits for it.
+#[actix_web::test]
+async fn who_comes_from_a_target_that_failed_waits_for_one_that_is_busy() {
+    let (fails, ends) = (Gate::new(), Gate::new());
+    let failing = fails.clone();
+    let bad = Upstream::start(move |_| vec![Step::Gate(failing.clone()), Step::Close]).await;
+    let good = Upstream::gated(&ends).await;
+    let gateway = bad_first(&bad, &good, "max_concurrency = 1").await;
+    let body = native("hi").to_string();
+    let first = gateway.client.send("POST", "/api/chat", Some(&body)).await;
+    bad.wait_for_chats(1).await;
+    let mut second = gateway.client.send("POST", "/api/chat", Some(&body)).await;
+    second.read_until("one").await;
+    fails.open();
+    bad.wait_for_aborts(1).await;
+    assert_eq!(good.chats().len(), 1, "it has no place for another");
+    ends.open();
+    assert_eq!(second.whole().await.native_text(), "one two");
+    assert_eq!(first.whole().await.native_text(), "one two");
+    assert_eq!(good.most_running(), 1);
+    gateway.wait_until_idle().await;
+    gateway.inner.shutdown().await;
+}
+
 #[actix_web::test]
 async fn a_target_of_another_kind_answers_in_the_clients_dialect_too() {
     let bad = Upstream::start(|_| refusal(500, "", FAILED)).await;

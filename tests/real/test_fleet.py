@@ -13,9 +13,9 @@ from processes import LLAMA_MODEL, OLLAMA_MODEL, Gateway, Llama, Ollama, wait_un
 from prompts import native
 
 CLIENTS = 6
-TOKENS = 40
+TOKENS = 24
 # Answers of each client, in all.
-ROUNDS = 6
+ROUNDS = 4
 
 
 def fleet(dying: Llama, llama: Llama, ollama: Ollama) -> str:

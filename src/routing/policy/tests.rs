@@ -192,7 +192,7 @@ fn sessions_are_spread_by_weight() {
         counts[bed.answered(|_| MILLI)] += 1;
     }
     for (count, expected) in counts.iter().zip([1000_usize, 1000, 1000, 3000]) {
-        assert!(count.abs_diff(expected) < expected / 4, "{counts:?}");
+        assert!(usize::abs_diff(*count, expected) < expected / 4, "{counts:?}");
     }
 }
 
