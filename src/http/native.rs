@@ -108,5 +108,5 @@ fn events(id: StreamId, live: Live) -> impl Stream<Item = Event> {
 fn event(id: StreamId, frame: Frame) -> Option<Event> {
     let Frame { number, payload: Payload::Event { name, data } } = frame else { return None };
     let place = format!("{id}:{number}");
-    Some(Data::new(data).event(ByteString::from_static(name)).id(place).into())
+    Some(Data::new(data).event(ByteString::from_static(name.as_str())).id(place).into())
 }

@@ -146,7 +146,7 @@ async fn what_is_not_theirs_or_not_there_is_told() {
 #[actix_web::test]
 async fn the_oldest_events_of_a_long_stream_are_gone() {
     let upstream = Upstream::start(|_| waiting(500, &[])).await;
-    let config = openai_model(&upstream, "") + "[journal]\nmax_stream_bytes = 8192";
+    let config = openai_model(&upstream, "") + "[journal]\nmax_stream_bytes = 2048";
     let gateway = TestGateway::start(&config).await;
     let whole = gateway.client.post("/api/chat", &native("hi")).await;
     let id = stream_id(&whole);
