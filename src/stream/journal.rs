@@ -205,8 +205,11 @@ impl Journal {
     /// The frames that begin with that number, as many as a reader is given at once.
     fn frames_from(&mut self, number: u64) -> VecDeque<Frame> {
         let Some(pack) = &self.pack else { return self.take(self.frames.len()) };
-        let mut frames = pack.read(number, AT_ONCE_BYTES);
-        let next = number + frames.len() as u64;
+        let (mut frames, mut next) = (VecDeque::new(), number);
+        if next < pack.next() {
+            frames = pack.read(number, AT_ONCE_BYTES);
+            next += frames.len() as u64;
+        }
         if next < pack.next() {
             return frames;
         }
@@ -226,6 +229,9 @@ impl Journal {
 
     /// Packs what a reader has had that goes on with `next`, but for what others will take soon.
     fn pack_before(&mut self, next: u64) {
+        if self.frames.is_empty() {
+            return;
+        }
         let needed = self.readers.first_needed_soon(self.published, self.bounds.room as u64);
         let needed = needed.map_or(next, |needed| needed.min(next));
         let had = self.frames.iter().take_while(|frame| frame.number < needed).count();

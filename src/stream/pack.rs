@@ -16,6 +16,10 @@ use super::delta;
 
 /// A block that is this large takes no more frames.
 const BLOCK_BYTES: usize = 4000;
+/// What a frame may take besides its bytes.
+const LENGTHS_BYTES: usize = 16;
+/// So much room is kept for the last frame, which is enough for one of a piece of text.
+const LAST_BYTES: usize = 320;
 
 /// Frames in a row, numbered without a gap.
 #[derive(Debug)]
@@ -78,6 +82,10 @@ impl Pack {
         }
         let Some(block) = self.blocks.back_mut() else { return };
         let before = block.bytes.len();
+        // Doubled, it would mostly be half empty: most streams have one block.
+        if block.bytes.capacity() - before < piece.len() + LENGTHS_BYTES {
+            block.bytes.reserve_exact(piece.len() + LENGTHS_BYTES + before / 8);
+        }
         block.bytes.push(kind);
         delta::write(&self.last, piece, &mut block.bytes);
         block.frames += 1;
@@ -85,6 +93,11 @@ impl Pack {
         self.held += block.bytes.len() - before;
         self.next += 1;
         self.last.clear();
+        let room = piece.len().max(LAST_BYTES);
+        if self.last.capacity() > 2 * room {
+            self.last.shrink_to(room);
+        }
+        self.last.reserve_exact(piece.len());
         self.last.extend_from_slice(piece);
     }
 

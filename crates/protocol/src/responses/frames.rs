@@ -8,7 +8,7 @@ use crate::openai::errors::ErrorObject;
 use crate::sse;
 
 /// So much room is kept from batch to batch, which is enough for a piece of text.
-const KEPT_BYTES: usize = 512;
+const KEPT_BYTES: usize = 320;
 
 /// Writes events one behind the other; nothing where the answer is not streamed.
 #[derive(Debug)]
