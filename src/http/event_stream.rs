@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ pub struct LiveAnswer {
     /// Says the terminal if the stream's own actor died before it could.
     last_words: LastWords,
     last_number: u64,
-    /// Its events get ids, though its dialect has none.
-    numbered: bool,
+    /// Of its events, though its dialect has none.
+    ids: Option<EventIds>,
     note: AccessNote,
     write_limit: Option<WriteLimit>,
 }
@@ -57,8 +58,8 @@ impl LiveAnswer {
         note: AccessNote,
     ) -> Self {
         let heartbeat = Heartbeat::new(heartbeat);
-        let (last_number, numbered, write_limit) = (0, false, None);
-        Self { id, heartbeat, first, rest, last_words, last_number, numbered, note, write_limit }
+        let (last_number, ids, write_limit) = (0, None, None);
+        Self { id, heartbeat, first, rest, last_words, last_number, ids, note, write_limit }
     }
 
     /// Its client has had the events up to that number.
@@ -71,7 +72,7 @@ impl LiveAnswer {
     /// Whether its events get ids.
     #[must_use]
     pub fn numbered(mut self, numbered: bool) -> Self {
-        self.numbered = numbered;
+        self.ids = numbered.then(|| EventIds::new(self.id));
         self
     }
 
@@ -213,10 +214,9 @@ impl MessageBody for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Error>>> {
-        let ids = self.answer.numbered.then_some(self.answer.id);
         loop {
             let bytes = match self.answer.poll_next_unpin(cx) {
-                Poll::Ready(Some(Live::Frames(frames))) => join(frames, ids),
+                Poll::Ready(Some(Live::Frames(frames))) => join(frames, self.answer.ids.as_ref()),
                 Poll::Ready(Some(Live::Idle)) => Bytes::from_static(self.keep_alive),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
@@ -229,8 +229,8 @@ impl MessageBody for WireBody {
     }
 }
 
-/// One piece stays as it is; many become one. With a stream's id, each gets one of its own.
-fn join(mut frames: VecDeque<Frame>, ids: Option<StreamId>) -> Bytes {
+/// One piece stays as it is; many become one. With ids, each gets its own.
+fn join(mut frames: VecDeque<Frame>, ids: Option<&EventIds>) -> Bytes {
     if frames.len() == 1
         && ids.is_none()
         && let Some(Frame { payload: Payload::Wire(bytes), .. }) = frames.pop_front()
@@ -240,9 +240,10 @@ fn join(mut frames: VecDeque<Frame>, ids: Option<StreamId>) -> Bytes {
     let size: usize = frames.iter().map(|frame| frame.payload.len()).sum();
     let mut joined = BytesMut::with_capacity(size + ids.map_or(0, |_| ID_BYTES * frames.len()));
     for Frame { number, payload } in frames {
-        if let Some(id) = ids {
-            // Writing to memory does not fail.
-            let _ = writeln!(joined, "id: {id}:{number}");
+        if let Some(ids) = ids {
+            joined.extend_from_slice(b"id: ");
+            joined.extend_from_slice(ids.of(number).as_bytes());
+            joined.extend_from_slice(b"\n");
         }
         if let Payload::Wire(bytes) = payload {
             joined.extend_from_slice(&bytes);
@@ -253,6 +254,26 @@ fn join(mut frames: VecDeque<Frame>, ids: Option<StreamId>) -> Bytes {
 
 /// The line that names an event: a stream's id and a number.
 const ID_BYTES: usize = 48;
+
+/// The ids of a stream's events: its own, which is written once, and a number.
+#[derive(Clone)]
+pub struct EventIds(Rc<str>);
+
+impl EventIds {
+    #[must_use]
+    pub fn new(id: StreamId) -> Self {
+        Self(format!("{id}:").into())
+    }
+
+    #[must_use]
+    pub fn of(&self, number: u64) -> String {
+        let mut id = String::with_capacity(ID_BYTES);
+        id.push_str(&self.0);
+        // Writing to memory does not fail.
+        let _ = write!(id, "{number}");
+        id
+    }
+}
 
 /// The body of an unstreamed answer.
 #[must_use]

@@ -11,10 +11,10 @@ use bytestring::ByteString;
 use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 use tidegate_protocol::native::{self, EventEncoder, Limits, WholeEncoder};
-use tidegate_protocol::{Encoder, Failure, Framing, Outcome, Payload, Request, StreamId, sse};
+use tidegate_protocol::{Encoder, Failure, Framing, Outcome, Payload, Request, sse};
 
 use super::dialect::{AnswerContext, Dialect, only_the_end};
-use super::event_stream::{ACCEL_BUFFERING, Live, LiveAnswer};
+use super::event_stream::{ACCEL_BUFFERING, EventIds, Live, LiveAnswer};
 use super::resume::Kept;
 use crate::config::Chat;
 use crate::stream::Frame;
@@ -55,8 +55,8 @@ impl Dialect for Native {
     }
 
     fn stream(answer: LiveAnswer) -> HttpResponse {
-        let id = answer.id;
-        let events = answer.flat_map(move |live| events(id, live));
+        let ids = EventIds::new(answer.id);
+        let events = answer.flat_map(move |live| events(&ids, live));
         HttpResponse::Ok()
             .content_type("text/event-stream")
             .insert_header(("cache-control", "no-cache"))
@@ -91,10 +91,11 @@ fn without_blank_comments(written: Bytes) -> Bytes {
 }
 
 /// Made one by one as they are written: a client that does not read holds frames, not events.
-fn events(id: StreamId, live: Live) -> impl Stream<Item = Event> {
+fn events(ids: &EventIds, live: Live) -> impl Stream<Item = Event> + use<> {
     match live {
         Live::Frames(frames) => {
-            let events = frames.into_iter().filter_map(move |frame| event(id, frame));
+            let ids = ids.clone();
+            let events = frames.into_iter().filter_map(move |frame| event(&ids, frame));
             stream::iter(events).left_stream()
         }
         Live::Idle => {
@@ -105,8 +106,8 @@ fn events(id: StreamId, live: Live) -> impl Stream<Item = Event> {
 }
 
 /// A frame as an event whose id names both the stream and the place in it.
-fn event(id: StreamId, frame: Frame) -> Option<Event> {
+fn event(ids: &EventIds, frame: Frame) -> Option<Event> {
     let Frame { number, payload: Payload::Event { name, data } } = frame else { return None };
-    let place = format!("{id}:{number}");
-    Some(Data::new(data).event(ByteString::from_static(name)).id(place).into())
+    let data = Data::new(data).event(ByteString::from_static(name.as_str()));
+    Some(data.id(ids.of(number)).into())
 }

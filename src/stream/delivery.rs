@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload};
 
 /// A numbered piece of an answer; the first is 1.
@@ -15,7 +17,13 @@ impl Frame {
     /// Bytes of memory it takes: for a short piece its frame is the larger part.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.payload.len()
+        Self::weight_of(self.payload.len())
+    }
+
+    /// The same, of a payload of so many bytes.
+    #[must_use]
+    pub fn weight_of(bytes: usize) -> usize {
+        size_of::<Self>() + bytes
     }
 }
 
@@ -40,6 +48,16 @@ pub struct Closing {
 }
 
 impl Closing {
+    /// Moves the terminal into memory of its own size.
+    pub fn compact(&mut self) {
+        for frame in &mut self.frames {
+            match &mut frame.payload {
+                Payload::Wire(bytes) => *bytes = Bytes::copy_from_slice(bytes),
+                Payload::Event { data, .. } => *data = ByteString::from(&**data),
+            }
+        }
+    }
+
     /// For a client that has fallen too far behind. Its stream may go on without it.
     #[must_use]
     pub fn too_slow() -> Self {

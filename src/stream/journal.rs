@@ -1,17 +1,25 @@
 //! The frames of one stream, numbered, with any number of readers. Plain logic: it knows nothing of
 //! locks, wakers and clocks.
 //!
-//! A journal that is kept holds its frames until they are too many bytes; the oldest go. One that is
-//! not has a single reader and gives its frames away.
+//! A journal gives its frames away to those who read along. One that is kept keeps a packed copy
+//! (`pack`) for whoever comes later, until that is too many bytes; the oldest go.
+//!
+//! - `readers`: who reads it, and who is too slow.
+
+mod readers;
 
 use std::collections::VecDeque;
 
 use tidegate_protocol::Payload;
 
 use super::delivery::{Closing, Frame};
+use super::pack::Pack;
+use readers::Readers;
 
-/// A reader is given no more than about this at once: what is replayed to it is joined in memory.
-const AT_ONCE_BYTES: usize = 64 * 1024;
+pub use readers::ReaderKey;
+
+/// A reader is given no more than about this at once: what is replayed to it is unpacked for it.
+const AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// How much may be held, and for whom. All in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +31,6 @@ pub struct Bounds {
     /// What is kept of a stream; nothing is where there is no bound.
     pub keep: Option<usize>,
 }
-
-/// Names a reader of one journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReaderKey(u32);
 
 /// Why a journal cannot be read from a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,32 +55,20 @@ pub enum Reading {
     Nothing,
 }
 
-#[derive(Debug)]
-struct Reader {
-    key: ReaderKey,
-    /// The number of the frame that it gets next.
-    next: u64,
-    /// The weight of all frames before that one, and before the last that its connection has
-    /// written: what it was given counts until it comes back for more.
-    given: u64,
-    written: u64,
-    /// It may be so far behind: a reader that begins with old frames has more to catch up with.
-    allowed: u64,
-    too_slow: bool,
-}
-
 /// The frames of one stream.
 #[derive(Debug)]
 pub struct Journal {
     bounds: Bounds,
+    /// Where it is kept: the frames that all who read along have had.
+    pack: Option<Box<Pack>>,
+    /// The frames behind those.
     frames: VecDeque<Frame>,
     /// The number of the next frame.
     next: u64,
-    /// The weight of all frames there ever were, and of those that are gone.
+    /// The weight of all frames there ever were, and of those before `frames`.
     published: u64,
-    gone: u64,
-    readers: Vec<Reader>,
-    next_key: u32,
+    taken: u64,
+    readers: Readers,
     closing: Option<Closing>,
 }
 
@@ -86,12 +78,12 @@ impl Journal {
     pub fn new(bounds: Bounds) -> (Self, ReaderKey) {
         let mut journal = Self {
             bounds,
+            pack: bounds.keep.map(|_| Box::new(Pack::new(1))),
             frames: VecDeque::new(),
             next: 1,
             published: 0,
-            gone: 0,
-            readers: Vec::with_capacity(1),
-            next_key: 0,
+            taken: 0,
+            readers: Readers::default(),
             closing: None,
         };
         let key = journal.join(1, 0);
@@ -101,13 +93,13 @@ impl Journal {
     /// Whether frames are held for readers to come.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.bounds.keep.is_some()
+        self.pack.is_some()
     }
 
     /// Adds frames. Those that nobody will read are not held. Gives how many readers are read no more
     /// for being too slow.
     pub fn publish(&mut self, payloads: impl IntoIterator<Item = Payload>) -> usize {
-        let is_read = self.is_kept() || !self.readers.is_empty();
+        let is_read = self.is_kept() || self.readers.any();
         for payload in payloads {
             let frame = Frame { number: self.next, payload };
             self.next += 1;
@@ -116,9 +108,30 @@ impl Journal {
                 self.frames.push_back(frame);
             }
         }
+        self.pack_unread();
         let Some(most) = self.bounds.keep else { return 0 };
-        self.forget_beyond(most);
-        self.leave_the_slow()
+        while self.held_before_end() > most && self.forget_first().is_some() {}
+        self.readers.leave_the_slow(self.published, self.first_number())
+    }
+
+    /// Packs what there is nobody to take.
+    fn pack_unread(&mut self) {
+        if !self.readers.any() {
+            self.take(self.frames.len());
+        }
+    }
+
+    /// Takes so many frames, of which a copy is kept if any are.
+    fn take(&mut self, count: usize) -> VecDeque<Frame> {
+        let rest = self.frames.split_off(count.min(self.frames.len()));
+        let taken = std::mem::replace(&mut self.frames, rest);
+        self.taken += taken.iter().map(weight).sum::<u64>();
+        if let Some(pack) = &mut self.pack {
+            for frame in &taken {
+                pack.push(&frame.payload);
+            }
+        }
+        taken
     }
 
     /// Says the end, once.
@@ -151,63 +164,84 @@ impl Journal {
         if next < first {
             return Err(NotThere::Evicted { first });
         }
+        let packed = self.pack.as_ref().map_or(0, |pack| pack.weight_from(next));
         let behind = self.frames.iter().rev().take_while(|frame| frame.number >= next);
-        let backlog = behind.map(weight).sum();
+        let backlog = packed + behind.map(weight).sum::<u64>();
         Ok(self.join(next, backlog))
     }
 
     fn join(&mut self, next: u64, backlog: u64) -> ReaderKey {
-        let key = ReaderKey(self.next_key);
-        self.next_key = self.next_key.wrapping_add(1);
-        let given = self.published - backlog;
         let allowed = backlog + self.bounds.lag as u64;
-        self.readers.push(Reader { key, next, given, written: given, allowed, too_slow: false });
-        key
+        self.readers.join(next, self.published - backlog, allowed)
     }
 
     /// A reader is gone. `true` where it was the last.
     pub fn leave(&mut self, key: ReaderKey) -> bool {
-        let before = self.readers.len();
-        self.readers.retain(|reader| reader.key != key);
-        if self.readers.is_empty() && !self.is_kept() {
-            self.forget(self.frames.len());
-        }
-        before > 0 && self.readers.is_empty()
+        let was_last = self.readers.leave(key);
+        self.pack_unread();
+        was_last
     }
 
     /// What a reader gets next. It has written what it was given before.
     pub fn read(&mut self, key: ReaderKey) -> Reading {
-        let Some(at) = self.readers.iter().position(|reader| reader.key == key) else {
-            return Reading::TooSlow;
-        };
         let first = self.first_number();
-        let (kept, end) = (self.is_kept(), self.next);
-        let Some(reader) = self.readers.get_mut(at) else { return Reading::TooSlow };
-        reader.written = reader.given;
-        if reader.too_slow || reader.next < first {
+        let Some(reader) = self.readers.find(key) else { return Reading::TooSlow };
+        reader.has_written();
+        let next = reader.next;
+        if reader.too_slow || next < first {
             return Reading::TooSlow;
         }
-        if reader.next < end {
-            let frames = if kept {
-                let from = usize::try_from(reader.next - first).unwrap_or(usize::MAX);
-                copies(&self.frames, from)
-            } else {
-                std::mem::take(&mut self.frames)
-            };
-            let given: u64 = frames.iter().map(weight).sum();
-            reader.given += given;
-            reader.next += frames.len() as u64;
-            if !kept {
-                self.gone = self.published;
-            }
-            return Reading::Frames(frames);
+        if next >= self.next {
+            return self.end_behind(next).map_or(Reading::Nothing, Reading::End);
         }
-        self.end_for(at).map_or(Reading::Nothing, Reading::End)
+        let frames = self.frames_from(next);
+        if let Some(reader) = self.readers.find(key) {
+            reader.is_given(frames.len(), frames.iter().map(weight).sum());
+        }
+        self.pack_before(next + frames.len() as u64);
+        Reading::Frames(frames)
     }
 
-    /// The end as the reader at that place has it before it: it may have seen a part of it.
-    fn end_for(&mut self, at: usize) -> Option<Closing> {
-        let next = self.readers.get(at)?.next;
+    /// The frames that begin with that number, as many as a reader is given at once.
+    fn frames_from(&mut self, number: u64) -> VecDeque<Frame> {
+        let Some(pack) = &self.pack else { return self.take(self.frames.len()) };
+        let (mut frames, mut next) = (VecDeque::new(), number);
+        if next < pack.next() {
+            frames = pack.read(number, AT_ONCE_BYTES);
+            next += frames.len() as u64;
+        }
+        if next < pack.next() {
+            return frames;
+        }
+        let first = usize::try_from(next - pack.next()).unwrap_or(usize::MAX);
+        let mut bytes = frames.iter().map(|frame| frame.payload.len()).sum::<usize>();
+        let wanted = self.frames.iter().skip(first).take_while(|frame| {
+            let is_wanted = bytes < AT_ONCE_BYTES;
+            bytes += frame.payload.len();
+            is_wanted
+        });
+        if frames.is_empty() && first == 0 && self.readers.count() == 1 {
+            return self.take(wanted.count());
+        }
+        frames.extend(wanted.cloned());
+        frames
+    }
+
+    /// Packs what a reader has had that goes on with `next`, but for what others will take soon.
+    fn pack_before(&mut self, next: u64) {
+        if self.frames.is_empty() {
+            return;
+        }
+        let needed = self.readers.first_needed_soon(self.published, self.bounds.room as u64);
+        let needed = needed.map_or(next, |needed| needed.min(next));
+        let had = self.frames.iter().take_while(|frame| frame.number < needed).count();
+        if had > 0 {
+            self.take(had);
+        }
+    }
+
+    /// The end for a reader that goes on with `next`: it may have seen a part of it.
+    fn end_behind(&mut self, next: u64) -> Option<Closing> {
         if !self.is_kept() {
             return self.closing.take_if(|_| true);
         }
@@ -226,28 +260,31 @@ impl Journal {
     #[must_use]
     pub fn has_room(&self) -> bool {
         let room = self.bounds.room as u64;
-        let mut behind =
-            self.readers.iter().filter(|reader| !reader.too_slow).map(|r| self.behind(r));
-        behind.clone().next().is_none() || behind.any(|behind| behind <= room)
+        self.readers.lags(self.published).is_none_or(|(least, _)| least <= room)
     }
 
     /// Bytes that the slowest reader has not written yet.
     #[must_use]
     pub fn unread(&self) -> usize {
-        let behind = self.readers.iter().filter(|r| !r.too_slow).map(|reader| self.behind(reader));
-        usize::try_from(behind.max().unwrap_or(0)).unwrap_or(usize::MAX)
+        let most = self.readers.lags(self.published).map_or(0, |(_, most)| most);
+        usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// Bytes held, for whomever.
     #[must_use]
     pub fn held(&self) -> usize {
         let terminal = self.closing.iter().flat_map(|closing| &closing.frames).map(Frame::weight);
-        usize::try_from(self.published - self.gone).unwrap_or(usize::MAX) + terminal.sum::<usize>()
+        self.held_before_end() + terminal.sum::<usize>()
+    }
+
+    fn held_before_end(&self) -> usize {
+        let packed = self.pack.as_ref().map_or(0, |pack| pack.held());
+        packed + usize::try_from(self.published - self.taken).unwrap_or(usize::MAX)
     }
 
     #[must_use]
     pub fn readers(&self) -> usize {
-        self.readers.len()
+        self.readers.count()
     }
 
     /// Whether anything was said before the end.
@@ -265,83 +302,54 @@ impl Journal {
 
     /// Lets the oldest frames go, but none that a reader still needs, until `excess` bytes are free.
     pub fn shed(&mut self, excess: usize) {
-        let needed =
-            self.readers.iter().filter(|reader| !reader.too_slow).map(|reader| reader.next);
-        let needed = needed.min().unwrap_or(self.next);
-        let (mut freed, mut count) = (0, 0);
-        for frame in &self.frames {
-            if freed >= excess || frame.number >= needed {
-                break;
-            }
-            freed += frame.weight();
-            count += 1;
+        let needed = self.readers.first_needed().unwrap_or(self.next);
+        let mut freed = 0;
+        while freed < excess
+            && self.first_number() < needed
+            && let Some(more) = self.forget_first()
+        {
+            freed += more;
         }
-        self.forget(count);
     }
 
     /// Moves all frames into memory of their own size. What an upstream sent is read into larger
     /// blocks, and a frame of a few bytes keeps all of its block.
     pub fn compact(&mut self) {
-        super::compact::compact(&mut self.frames);
-        self.readers.shrink_to_fit();
+        if self.is_kept() {
+            self.take(self.frames.len());
+        }
+        if let Some(pack) = &mut self.pack {
+            pack.finish();
+        }
+        if let Some(closing) = &mut self.closing {
+            closing.compact();
+        }
     }
 
     fn first_number(&self) -> u64 {
-        self.frames.front().map_or(self.next, |frame| frame.number)
-    }
-
-    fn behind(&self, reader: &Reader) -> u64 {
-        self.published - reader.written
-    }
-
-    fn forget_beyond(&mut self, most: usize) {
-        let mut excess = usize::try_from(self.published - self.gone).unwrap_or(usize::MAX);
-        let mut count = 0;
-        for frame in &self.frames {
-            if excess <= most {
-                break;
-            }
-            excess -= frame.weight();
-            count += 1;
+        match &self.pack {
+            Some(pack) => pack.first(),
+            None => self.frames.front().map_or(self.next, |frame| frame.number),
         }
-        self.forget(count);
     }
 
-    fn forget(&mut self, count: usize) {
-        let forgotten: u64 = self.frames.drain(..count).map(|frame| weight(&frame)).sum();
-        self.gone += forgotten;
-    }
-
-    /// Readers that are too far behind are read no more, unless all others are as far behind; so are
-    /// those that need what is gone.
-    fn leave_the_slow(&mut self) -> usize {
-        let (published, first) = (self.published, self.first_number());
-        let behind = |reader: &Reader| published - reader.written;
-        let least = self.readers.iter().filter(|reader| !reader.too_slow).map(behind).min();
-        let mut left = 0;
-        for reader in self.readers.iter_mut().filter(|reader| !reader.too_slow) {
-            let behind = published - reader.written;
-            let lags = behind > reader.allowed && Some(behind) > least;
-            reader.too_slow = lags || reader.next < first;
-            left += usize::from(reader.too_slow);
+    /// Lets the oldest frame go. Gives how many bytes it took.
+    fn forget_first(&mut self) -> Option<usize> {
+        if let Some(pack) = &mut self.pack
+            && let Some(freed) = pack.forget_first()
+        {
+            return Some(freed);
         }
-        left
+        let frame = self.take(1).pop_front()?;
+        if let Some(pack) = &mut self.pack {
+            pack.forget_first();
+        }
+        Some(frame.weight())
     }
 }
 
 fn weight(frame: &Frame) -> u64 {
     frame.weight() as u64
-}
-
-/// Copies of the frames from that place on, as many as a reader is given at once.
-fn copies(frames: &VecDeque<Frame>, from: usize) -> VecDeque<Frame> {
-    let mut bytes = 0;
-    let wanted = frames.range(from.min(frames.len())..).take_while(|frame| {
-        let is_wanted = bytes < AT_ONCE_BYTES;
-        bytes += frame.payload.len();
-        is_wanted
-    });
-    wanted.cloned().collect()
 }
 
 #[cfg(test)]

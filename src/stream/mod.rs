@@ -1,7 +1,8 @@
 //! One answer being generated: an actor with an id, a state and subscribers.
 //!
 //! - [`spec`]: all that is needed to open a stream.
-//! - `journal`: its numbered frames, with any number of readers; `compact` packs them at the end.
+//! - `journal`: its numbered frames, with any number of readers.
+//! - `pack`: those that were read, kept small; `delta`: a frame as what it does not share with another.
 //! - [`subscription`]: the bounded way from the actor to its clients' connections.
 //! - [`journals`]: the streams that clients can come back to.
 //! - [`delivery`]: what a subscriber is given.
@@ -13,12 +14,13 @@
 //! - [`actor`]: the actor itself.
 
 pub mod actor;
-mod compact;
 pub mod delivery;
+mod delta;
 pub mod journal;
 pub mod journals;
 pub mod level;
 pub mod message;
+mod pack;
 pub mod slot;
 pub mod spec;
 pub mod subscription;

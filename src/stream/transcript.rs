@@ -182,10 +182,10 @@ impl Transcript {
 /// The frames of a payload, each as one.
 fn single(payload: Payload, framing: Framing) -> impl Iterator<Item = Payload> {
     let (wire, event) = match payload {
-        Payload::Wire(wire) => (framing.split(&wire), None),
-        event @ Payload::Event { .. } => (Vec::new(), Some(event)),
+        Payload::Wire(wire) => (Some(framing.split(wire)), None),
+        event @ Payload::Event { .. } => (None, Some(event)),
     };
-    wire.into_iter().map(Payload::Wire).chain(event)
+    wire.into_iter().flatten().map(Payload::Wire).chain(event)
 }
 
 #[cfg(test)]

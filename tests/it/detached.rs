@@ -11,7 +11,7 @@ const STREAMS: usize = 1_000;
 const TOKENS: usize = 40;
 const MAX_BYTES: u64 = 1 << 20;
 /// Of a stream that is kept, without its frames.
-const JOURNAL_BYTES: u64 = 512;
+const JOURNAL_BYTES: u64 = 2048;
 
 async fn metric(gateway: &TestGateway, series: &str) -> u64 {
     let text = gateway.client.get("/metrics").await.text();

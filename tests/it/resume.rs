@@ -145,7 +145,7 @@ async fn what_is_not_theirs_or_not_there_is_told() {
 /// A stream that outgrew its bound has lost its beginning, and nothing else.
 #[actix_web::test]
 async fn the_oldest_events_of_a_long_stream_are_gone() {
-    let upstream = Upstream::start(|_| waiting(500, &[])).await;
+    let upstream = Upstream::start(|_| waiting(2000, &[])).await;
     let config = openai_model(&upstream, "") + "[journal]\nmax_stream_bytes = 8192";
     let gateway = TestGateway::start(&config).await;
     let whole = gateway.client.post("/api/chat", &native("hi")).await;
@@ -153,8 +153,8 @@ async fn the_oldest_events_of_a_long_stream_are_gone() {
     let missed = from(&gateway.client, &id, 3).await;
     assert_eq!((missed.status, &missed.json()["error"]), (410, &json!("GONE")));
     assert!(missed.text().contains("the first that is has the number"), "{}", missed.text());
-    let kept = from(&gateway.client, &id, 490).await;
-    assert_eq!(kept.text(), behind(&whole.text(), 490));
+    let kept = from(&gateway.client, &id, 1990).await;
+    assert_eq!(kept.text(), behind(&whole.text(), 1990));
     gateway.inner.shutdown().await;
 }
 

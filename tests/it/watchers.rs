@@ -101,8 +101,9 @@ struct Scene<'a> {
 /// The whole events of a body so far, and whether it ends by sending its reader away.
 fn whole_events(body: &str) -> (Vec<&str>, bool) {
     let whole = body.rfind("\n\n").map_or("", |end| &body[..end + 2]);
-    let mut events: Vec<_> =
-        whole.split_inclusive("\n\n").filter(|it| !it.starts_with(':')).collect();
+    // A sign of life stands before the event that comes next.
+    let events = whole.split_inclusive("\n\n").map(|it| it.trim_start_matches(": k\n"));
+    let mut events: Vec<_> = events.filter(|it| !it.starts_with(':')).collect();
     let too_slow = events.last().is_some_and(|event| event.contains("\"TOO_SLOW\""));
     if too_slow {
         events.pop();

@@ -154,7 +154,35 @@ pub enum Payload {
     /// Bytes to be written as they are: whole frames, or the body of an unstreamed answer.
     Wire(Bytes),
     /// A named event; the HTTP layer frames it. The data is one line of JSON.
-    Event { name: &'static str, data: ByteString },
+    Event { name: EventName, data: ByteString },
+}
+
+/// The events that have names of their own, which are the native dialect's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventName {
+    Chunk,
+    Done,
+    Queued,
+    Continued,
+    Cancelled,
+    Error,
+}
+
+impl EventName {
+    pub const ALL: [Self; 6] =
+        [Self::Chunk, Self::Done, Self::Queued, Self::Continued, Self::Cancelled, Self::Error];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chunk => "chat.completion.chunk",
+            Self::Done => "chat.completion.done",
+            Self::Queued => "chat.queued",
+            Self::Continued => "chat.continued",
+            Self::Cancelled => "chat.cancelled",
+            Self::Error => "error",
+        }
+    }
 }
 
 impl Payload {

@@ -45,7 +45,7 @@ mod wishes;
 pub use chat::{
     Chat, Message, Part, Reasoning, ResponseFormat, Role, Sampling, Tool, ToolCall, ToolChoice,
 };
-pub use codec::{Batch, Decoder, Encoder, End, Join, Payload, QueuePlace};
+pub use codec::{Batch, Decoder, Encoder, End, EventName, Join, Payload, QueuePlace};
 pub use error::{ErrorKind, Failure, FieldFault};
 pub use event::{Event, FinishReason, Timings, ToolCallDelta, Usage};
 pub use fit::{Encoded, Losses, Wire};

@@ -15,20 +15,34 @@ pub enum Framing {
 impl Framing {
     /// The frames, each with its end. What has none is the last.
     #[must_use]
-    pub fn split(self, wire: &Bytes) -> Vec<Bytes> {
-        let mut frames = Vec::new();
-        let mut start = 0;
-        for newline in memchr_iter(b'\n', wire) {
-            let end = newline + 1;
-            if self == Self::Lines || is_blank(wire.get(start..newline).unwrap_or_default()) {
-                frames.push(wire.slice(start..end));
-                start = end;
-            }
+    pub fn split(self, wire: Bytes) -> Split {
+        Split { framing: self, rest: wire }
+    }
+
+    fn first_end(self, wire: &[u8]) -> Option<usize> {
+        let is_end = |newline: &usize| {
+            self == Self::Lines || is_blank(wire.get(..*newline).unwrap_or_default())
+        };
+        memchr_iter(b'\n', wire).find(is_end).map(|newline| newline + 1)
+    }
+}
+
+/// See [`Framing::split`].
+#[derive(Debug)]
+pub struct Split {
+    framing: Framing,
+    rest: Bytes,
+}
+
+impl Iterator for Split {
+    type Item = Bytes;
+
+    /// Mostly there is one: it stays as it is.
+    fn next(&mut self) -> Option<Bytes> {
+        match self.framing.first_end(&self.rest) {
+            Some(end) if end < self.rest.len() => Some(self.rest.split_to(end)),
+            _ => Some(std::mem::take(&mut self.rest)).filter(|frame| !frame.is_empty()),
         }
-        if start < wire.len() {
-            frames.push(wire.slice(start..));
-        }
-        frames
     }
 }
 
@@ -42,7 +56,7 @@ mod tests {
     use super::*;
 
     fn split(framing: Framing, wire: &'static [u8]) -> Vec<Bytes> {
-        framing.split(&Bytes::from_static(wire))
+        framing.split(Bytes::from_static(wire)).collect()
     }
 
     #[test]
@@ -70,7 +84,7 @@ mod tests {
     fn nothing_is_lost() {
         let wire = Bytes::from_static(b"\n\n\n: c\n\ndata\r\r\n\n\r\n\nx\n");
         for framing in [Framing::Events, Framing::Lines] {
-            assert_eq!(framing.split(&wire).concat(), wire);
+            assert_eq!(framing.split(wire.clone()).collect::<Vec<_>>().concat(), wire);
         }
     }
 }

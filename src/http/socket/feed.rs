@@ -204,6 +204,6 @@ impl Stream for Feed {
 impl Feed {
     fn message(&self, frame: Frame) -> Option<ByteString> {
         let Frame { number, payload: Payload::Event { name, data } } = frame else { return None };
-        Some(self.head.event(number, name, &data))
+        Some(self.head.event(number, name.as_str(), &data))
     }
 }

@@ -1,7 +1,7 @@
 //! Readers of every kind, one step at a time.
 
 use bytes::Bytes;
-use tidegate_protocol::Outcome;
+use tidegate_protocol::{EventName, Outcome};
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn payload(text: &'static str) -> Payload {
 
 /// What a payload of so many bytes weighs.
 fn weight_of(bytes: usize) -> usize {
-    size_of::<Frame>() + bytes
+    Frame::weight_of(bytes)
 }
 
 fn kept(keep: usize) -> (Journal, ReaderKey) {
@@ -139,8 +139,11 @@ fn under_pressure_goes_what_everybody_has_read() {
     journal.shed(usize::MAX);
     assert_eq!(journal.attach(0), Err(NotThere::Evicted { first: 2 }));
     assert_eq!(numbers(journal.read(second)), [2, 3]);
+    let held = journal.held();
     journal.shed(1);
-    assert_eq!(journal.held(), weight_of(1));
+    assert!(journal.held() < held);
+    assert_eq!(journal.attach(1), Err(NotThere::Evicted { first: 3 }), "no more than is needed");
+    assert!(journal.attach(2).is_ok());
 }
 
 #[test]
@@ -154,9 +157,40 @@ fn a_replay_comes_in_pieces() {
 }
 
 #[test]
+fn who_begins_in_the_middle_is_not_given_what_another_left() {
+    let (mut journal, first) = kept(10_000);
+    journal.publish([payload("a"), payload("b"), payload("c")]);
+    let late = journal.attach(1).unwrap();
+    journal.leave(first);
+    assert_eq!(numbers(journal.read(late)), [2, 3]);
+    let again = journal.attach(0).unwrap();
+    assert_eq!(numbers(journal.read(again)), [1, 2, 3]);
+}
+
+#[test]
+fn what_was_read_is_kept_in_little_memory() {
+    let (mut journal, key) = kept(1 << 20);
+    let event = |number| Payload::Event {
+        name: EventName::Chunk,
+        data: format!(r#"{{"model":"m","content":"t{number} ","done":false}}"#).into(),
+    };
+    for number in 0..1000 {
+        journal.publish([event(number)]);
+        assert_eq!(numbers(journal.read(key)), [number + 1]);
+    }
+    assert!(journal.held() < 1000 * 16, "{}", journal.held());
+    let late = journal.attach(990).unwrap();
+    let Reading::Frames(frames) = journal.read(late) else { panic!() };
+    assert_eq!(
+        frames.into_iter().map(|it| it.payload).collect::<Vec<_>>(),
+        (990..1000).map(event).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn packing_changes_nothing_that_is_read() {
     let (mut journal, _) = kept(10_000);
-    let event = |data: &str| Payload::Event { name: "chunk", data: data.into() };
+    let event = |data: &str| Payload::Event { name: EventName::Chunk, data: data.into() };
     let payloads = [payload("one"), event("zwei"), payload("three"), event("vier")];
     journal.publish(payloads.clone());
     journal.compact();

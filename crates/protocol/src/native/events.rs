@@ -2,43 +2,47 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
 
 use super::usage::WireUsage;
-use crate::codec::{Batch, Encoder, End, Join, Payload, QueuePlace};
+use crate::codec::{Batch, Encoder, End, EventName, Join, Payload, QueuePlace};
 use crate::event::{Event, FinishReason, ToolCallDelta};
 use crate::openai::errors::unexplained;
 use crate::outcome::Outcome;
 
-const CHUNK: &str = "chat.completion.chunk";
-/// What a piece of text takes besides its head and the text: quotes, the rest, an escape or two.
-const TEXT_BYTES: usize = 24;
+/// So much room is kept from piece to piece, which is enough for a piece of text.
+const KEPT_BYTES: usize = 256;
 
 /// Writes one event for each piece of the answer, and one terminal.
 #[derive(Debug)]
 pub struct EventEncoder {
     model: String,
-    /// What all pieces of text begin with.
-    text_head: Vec<u8>,
+    /// What all pieces of text begin with, and what is written behind it.
+    text: Vec<u8>,
+    head: usize,
 }
 
 impl EventEncoder {
     #[must_use]
     pub fn new(model: String) -> Self {
-        let mut text_head = br#"{"model":"#.to_vec();
-        append(&mut text_head, &model);
-        text_head.extend_from_slice(br#","content":"#);
-        Self { model, text_head }
+        let mut text = br#"{"model":"#.to_vec();
+        append(&mut text, &model);
+        text.extend_from_slice(br#","content":"#);
+        let head = text.len();
+        Self { model, text, head }
     }
 
     /// As [`Chunk`] would be written; most pieces are text.
-    fn text(&self, text: &str) -> Payload {
-        let mut data = Vec::with_capacity(self.text_head.len() + text.len() + TEXT_BYTES);
-        data.extend_from_slice(&self.text_head);
-        append(&mut data, text);
-        data.extend_from_slice(br#","done":false}"#);
-        Payload::Event { name: CHUNK, data: ByteString::try_from(data).unwrap_or_default() }
+    fn text(&mut self, text: &str) -> Payload {
+        self.text.truncate(self.head);
+        append(&mut self.text, text);
+        self.text.extend_from_slice(br#","done":false}"#);
+        // In memory of its own size: clients that do not read hold it for long.
+        let data = ByteString::try_from(Bytes::copy_from_slice(&self.text)).unwrap_or_default();
+        self.text.shrink_to(KEPT_BYTES);
+        Payload::Event { name: EventName::Chunk, data }
     }
 
     fn done(&self, end: &End<'_>) -> Payload {
@@ -51,19 +55,20 @@ impl EventEncoder {
             finish_reason: end.finish.as_ref().map(FinishReason::as_str),
             usage,
         };
-        event("chat.completion.done", &done)
+        event(EventName::Done, &done)
     }
 }
 
 impl Encoder for EventEncoder {
     fn encode(&mut self, batch: Batch, out: &mut Vec<Payload>) {
         for piece in batch.events {
+            if let Event::Text(text) = &piece {
+                out.push(self.text(text));
+                continue;
+            }
             let mut chunk = Chunk::of(&self.model);
             match &piece {
-                Event::Text(text) => {
-                    out.push(self.text(text));
-                    continue;
-                }
+                Event::Text(text) => chunk.content = text,
                 Event::Reasoning(text) => chunk.reasoning = Some(text),
                 Event::ToolCall(call) => chunk.tool_calls = Some([call]),
                 // Told by the terminal.
@@ -74,7 +79,7 @@ impl Encoder for EventEncoder {
                 | Event::Error(_)
                 | Event::Done => continue,
             }
-            out.push(event(CHUNK, &chunk));
+            out.push(event(EventName::Chunk, &chunk));
         }
     }
 
@@ -82,7 +87,7 @@ impl Encoder for EventEncoder {
         let QueuePlace { position, wait } = place;
         let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let queued = Queued { position, estimated_wait_ms: wait.map(millis) };
-        out.push(event("chat.queued", &queued));
+        out.push(event(EventName::Queued, &queued));
     }
 
     fn continued(&mut self, join: &Join<'_>, out: &mut Vec<Payload>) {
@@ -93,7 +98,7 @@ impl Encoder for EventEncoder {
             eval_count: join.chunks,
             done: false,
         };
-        out.push(event("chat.continued", &said));
+        out.push(event(EventName::Continued, &said));
     }
 
     fn end(&mut self, end: &End<'_>, out: &mut Vec<Payload>) {
@@ -103,7 +108,8 @@ impl Encoder for EventEncoder {
         }
         let unknown = unexplained(end.outcome);
         let failure = end.failure.unwrap_or(&unknown);
-        let name = if end.outcome == Outcome::Cancelled { "chat.cancelled" } else { "error" };
+        let name =
+            if end.outcome == Outcome::Cancelled { EventName::Cancelled } else { EventName::Error };
         let said = Failed {
             code: failure.kind.code(),
             message: &failure.message,
@@ -118,7 +124,7 @@ fn append(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-fn event(name: &'static str, data: &impl Serialize) -> Payload {
+fn event(name: EventName, data: &impl Serialize) -> Payload {
     // Strings and numbers only: there is nothing that could fail.
     Payload::Event { name, data: serde_json::to_string(data).unwrap_or_default().into() }
 }

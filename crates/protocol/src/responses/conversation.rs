@@ -77,7 +77,9 @@ impl Conversation {
         self.thoughts.clear();
     }
 
-    pub fn into_messages(self) -> Vec<Message> {
+    pub fn into_messages(mut self) -> Vec<Message> {
+        // They are held as long as the answer comes.
+        self.messages.shrink_to_fit();
         self.messages
     }
 

@@ -79,6 +79,8 @@ pub struct ResponseEncoder {
     echo: Echo,
     frames: Frames,
     output: Output,
+    /// The response as it stands before its end.
+    beginning: Bytes,
     begun: bool,
     finished: Option<Finished>,
 }
@@ -88,22 +90,25 @@ impl ResponseEncoder {
     #[must_use]
     pub fn new(id: StreamId, model: String, created: u64, echo: Echo, stream: bool) -> Self {
         let stream_id = id.to_string();
-        Self {
+        let mut encoder = Self {
             id: format!("resp_{stream_id}"),
             model,
             created,
             echo,
             frames: Frames::new(stream),
             output: Output::new(stream_id),
+            beginning: Bytes::new(),
             begun: false,
             finished: None,
-        }
+        };
+        encoder.beginning = bytes_of(&encoder.response("in_progress"));
+        encoder
     }
 
     /// The response as it stands before its end.
     #[must_use]
     pub fn in_progress(&self) -> Bytes {
-        bytes_of(&self.response("in_progress"))
+        self.beginning.clone()
     }
 
     /// How it ended; once, and after [`end`](Encoder::end).
@@ -134,9 +139,8 @@ impl ResponseEncoder {
         }
         self.begun = true;
         if self.frames.streams() {
-            let response = self.in_progress();
-            self.frames.tell("response.created", &response);
-            self.frames.tell("response.in_progress", &response);
+            self.frames.tell("response.created", &self.beginning);
+            self.frames.tell("response.in_progress", &self.beginning);
         }
     }
 

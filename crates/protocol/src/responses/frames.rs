@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::wire::{WireItem, WirePart};
 use crate::openai::errors::ErrorObject;
 use crate::sse;
+
+/// So much room is kept from batch to batch, which is enough for a piece of text.
+const KEPT_BYTES: usize = 320;
 
 /// Writes events one behind the other; nothing where the answer is not streamed.
 #[derive(Debug)]
@@ -40,9 +42,30 @@ impl Frames {
 
     /// Writes an event; `body` is an object with at least one field.
     pub fn write(&mut self, name: &'static str, body: &impl Serialize) {
-        if !self.streams {
-            return;
+        if self.streams {
+            self.begin(name);
+            let join = self.out.len();
+            append(&mut self.out, body);
+            // A comma joins it to the head, in the place of its opening brace.
+            if let Some(brace) = self.out.get_mut(join) {
+                *brace = b',';
+            }
+            self.out.extend_from_slice(b"\n\n");
         }
+    }
+
+    /// Writes an event of the response, which is JSON already.
+    pub fn tell(&mut self, name: &'static str, response: &[u8]) {
+        if self.streams {
+            self.begin(name);
+            self.out.extend_from_slice(br#","response":"#);
+            self.out.extend_from_slice(response);
+            self.out.extend_from_slice(b"}\n\n");
+        }
+    }
+
+    /// The fields that all events have; the object is left open.
+    fn begin(&mut self, name: &'static str) {
         let out = &mut self.out;
         if std::mem::take(&mut self.joins) {
             out.extend_from_slice(sse::CONTINUED);
@@ -51,39 +74,23 @@ impl Frames {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\ndata: ");
         append(out, &Head { r#type: name, sequence_number: self.sequence });
-        // The head's closing brace goes, and the comma takes the place of the body's opening one.
         out.pop();
-        let join = out.len();
-        append(out, body);
-        if let Some(brace) = out.get_mut(join) {
-            *brace = b',';
-        }
-        out.extend_from_slice(b"\n\n");
         self.sequence += 1;
     }
 
-    /// Writes an event of the response, which is JSON already.
-    pub fn tell(&mut self, name: &'static str, response: &[u8]) {
-        if let Ok(response) = serde_json::from_slice(response) {
-            self.write(name, &OfResponse { response });
-        }
-    }
-
-    /// What was written since the last time.
+    /// What was written since the last time, in memory of its own size: clients that do not read, and
+    /// journals, hold it for long.
     pub fn take(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| Bytes::from(std::mem::take(&mut self.out)))
+        let written = (!self.out.is_empty()).then(|| Bytes::copy_from_slice(&self.out));
+        self.out.clear();
+        self.out.shrink_to(KEPT_BYTES);
+        written
     }
 }
 
 /// Writing to memory does not fail, and none of these values can refuse to be written.
 fn append(out: &mut Vec<u8>, value: &impl Serialize) {
     let _ = serde_json::to_writer(out, value);
-}
-
-/// How the response stands: created, in progress, at its end.
-#[derive(Serialize)]
-struct OfResponse<'a> {
-    response: &'a RawValue,
 }
 
 #[derive(Serialize)]

@@ -129,6 +129,10 @@ impl Output {
         if let Some(part) = entry.part() {
             frames.write("response.content_part.added", &entry.of_part(at, part));
         }
+        if self.entries.is_empty() {
+            // Mostly it stays alone.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push(entry);
         at
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidegate_protocol::openai::{ChunkEncoder, RelayEncoder};
-use tidegate_protocol::{Batch, Encoder, Event, Payload, ToolCallDelta, native, openai};
+use tidegate_protocol::{Batch, Encoder, Event, EventName, Payload, ToolCallDelta, native, openai};
 
 use crate::support::text;
 
@@ -63,7 +63,7 @@ fn an_encoder_of_a_stream_holds_nothing_back() {
 
 #[test]
 fn a_payload_is_as_long_as_its_bytes() {
-    let event = |data: &str| Payload::Event { name: "chat.queued", data: data.into() };
+    let event = |data: &str| Payload::Event { name: EventName::Queued, data: data.into() };
     for (payload, length) in [
         (Payload::Wire(Bytes::from_static(b"data: x\n\n")), 9),
         (Payload::Wire(Bytes::new()), 0),

@@ -130,7 +130,7 @@ fn named(payloads: &[Payload]) -> Vec<(&'static str, Value)> {
     let event = |payload: &Payload| match payload {
         Payload::Event { name, data } => {
             assert!(!data.contains(['\n', '\r']), "{data:?}");
-            (*name, serde_json::from_str(data).unwrap())
+            (name.as_str(), serde_json::from_str(data).unwrap())
         }
         Payload::Wire(_) => panic!("bytes where an event was expected"),
     };
