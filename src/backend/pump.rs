@@ -202,7 +202,8 @@ impl Pump {
             self.join(&batch, spoken, joining)?;
             if batch.chunks > 0 && !std::mem::replace(&mut spoke, true) {
                 leg.serving.begun();
-                let guard = self.others.slow.filter(|_| spoken.is_some());
+                // For the model's own leg only: behind that there may be nobody else.
+                let guard = self.others.slow.filter(|_| own.is_some() && spoken.is_some());
                 crawl = guard.map(|guard| Crawl::new(guard, std::time::Instant::now()));
                 leg.idle = crawl.as_ref().map_or(leg.idle, |c| leg.idle.min(c.longest_pause()));
             }
@@ -214,7 +215,8 @@ impl Pump {
             if evidence.done {
                 return Ok(batch);
             }
-            let slow = crawl.as_mut().map(|c| c.note(std::time::Instant::now(), batch.chunks));
+            let crawl = crawl.as_mut().filter(|_| !evidence.finished);
+            let slow = crawl.map(|c| c.note(std::time::Instant::now(), batch.chunks));
             let failure = take_error(&batch).or_else(|| slow?.err());
             let is_burst = batch.chunks > READ_AHEAD_CHUNKS;
             let (reply, taken) = oneshot::channel();
