@@ -1,4 +1,4 @@
-.PHONY: run test lint fuzz bench bench-codecs soak
+.PHONY: run test lint fuzz bench bench-codecs fleet soak
 
 run:
 	cargo run --release --locked
@@ -24,6 +24,9 @@ bench:
 
 bench-codecs:
 	cargo bench --locked --package tidegate
+
+fleet:
+	benches/fleet.sh
 
 # How long the soak takes, without its start and end.
 SOAK_SECONDS ?= 1200

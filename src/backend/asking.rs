@@ -265,7 +265,10 @@ fn no_answer(lane: &Lane, why: NoTarget, need: &Need) -> NoAnswer {
     NoAnswer { failure, cause: Some(cause) }
 }
 
+/// A pooled connection that was closed is nobody's fault.
 fn failed(refused: Refused, mut serving: Serving) -> (Refused, Serving) {
-    serving.failed(&refused.failure);
+    if refused.again != Again::OnNewConnection {
+        serving.failed(&refused.failure);
+    }
     (refused, serving)
 }

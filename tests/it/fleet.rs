@@ -321,3 +321,23 @@ async fn nobody_sees_what_goes_wrong_where_any_target_can_answer() {
     assert_eq!(gateway.outcomes("completed").await, answers.len() as u64);
     gateway.inner.shutdown().await;
 }
+
+/// A pooled connection that is closed just when it is used says nothing about the target.
+#[actix_web::test]
+async fn stale_connections_are_no_targets_fault() {
+    let once = |seen: &Seen| match seen.earlier {
+        0 => openai_answer(&["a"]),
+        _ => vec![Step::Close],
+    };
+    let upstream = Upstream::start(once).await;
+    let other = "provider = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"".to_owned();
+    let gateway = TestGateway::start(&fleet(&[("one", at(&upstream)), ("gone", other)], "")).await;
+    for _ in 0..10 {
+        assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "a");
+    }
+    results(&gateway, "one", "answered", 10).await;
+    results(&gateway, "one", "failed", 0).await;
+    let models = gateway.client.get("/api/models").await.json();
+    assert_eq!(models["models"][0]["targets"][0]["circuit"], "closed", "{models}");
+    gateway.inner.shutdown().await;
+}
