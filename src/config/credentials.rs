@@ -18,32 +18,62 @@ pub(super) struct Upstream<'a> {
     pub(super) named: Option<NamedModel<'a>>,
 }
 
-/// Reads `api_key` and `api_key_env`.
-pub(super) fn read(section: &mut Section<'_>, upstream: &Upstream<'_>) -> Option<Secret> {
-    let given = ["api_key", "api_key_env"].map(|key| section.in_file(key).is_some());
+/// Where keys stand; one of these is given at most.
+pub(super) const KEYS: [&str; 4] = ["api_key", "api_key_env", "api_keys", "api_key_envs"];
+
+/// A target has so many keys at most.
+const MAX_KEYS: usize = 100;
+
+/// Reads the keys of a target, wherever they stand.
+pub(super) fn read(section: &mut Section<'_>, upstream: &Upstream<'_>) -> Vec<Secret> {
+    let given: Vec<_> = KEYS.into_iter().filter(|key| section.in_file(key).is_some()).collect();
     if let Some(key) = openai_key(section.sources.environment, upstream)
-        && (upstream.named.is_some() || given == [false, false])
+        && (upstream.named.is_some() || given.is_empty())
     {
         section.overrides.push(key);
     }
     let overridden = section.overrides.iter().any(|found| found.key == "api_key");
     let key = section.optional("api_key", &kind::secret(1));
     let variable = section.optional("api_key_env", &kind::variable_name());
+    let keys = section.list("api_keys", &kind::secret(1));
+    let variables = section.list("api_key_envs", &kind::variable_name());
     if upstream.provider == Some(ProviderKind::Builtin) {
-        for refused in ["api_key", "api_key_env"] {
-            if section.in_file(refused).is_some() {
-                section.conflict(refused, "a builtin model has no upstream that takes a key");
-            }
+        for refused in given {
+            section.conflict(refused, "a builtin model has no upstream that takes a key");
         }
-        return None;
+        return Vec::new();
     }
-    if given == [true, true] {
-        section.conflict("api_key_env", "must not be given together with api_key");
+    if let Some((first, others)) = given.split_first() {
+        for other in others {
+            section.conflict(other, format!("must not be given together with {first}"));
+        }
     }
     if overridden || key.is_some() {
-        return key;
+        return key.into_iter().collect();
     }
-    from_variable(section, &variable?)
+    if let Some(variable) = variable {
+        return from_variable(section, "api_key_env", &variable).into_iter().collect();
+    }
+    let from_variables =
+        variables.iter().filter_map(|variable| from_variable(section, "api_key_envs", variable));
+    let from_variables: Vec<_> = from_variables.collect();
+    check_list(section, "api_keys", &keys);
+    check_list(section, "api_key_envs", &from_variables);
+    if keys.is_empty() { from_variables } else { keys }
+}
+
+/// Checks the keys of a list. None of them is quoted.
+fn check_list(section: &mut Section<'_>, list: &'static str, keys: &[Secret]) {
+    if section.in_file(list).is_none() {
+        return;
+    }
+    if keys.is_empty() {
+        section.conflict(list, "must not be empty");
+    } else if keys.len() > MAX_KEYS {
+        section.conflict(list, format!("must have no more than {MAX_KEYS} keys"));
+    } else if Secret::any_twice(keys) {
+        section.conflict(list, "has the same key twice");
+    }
 }
 
 /// `OPENAI_API_KEY`, if it may go there.
@@ -55,15 +85,16 @@ fn openai_key<'a>(environment: &'a Environment, upstream: &Upstream<'_>) -> Opti
     environment.openai_api_key().filter(|_| openai && trusted)
 }
 
-fn from_variable(section: &mut Section<'_>, variable: &str) -> Option<Secret> {
+/// The key that a variable holds, which `place` names.
+fn from_variable(section: &mut Section<'_>, place: &str, variable: &str) -> Option<Secret> {
     let text = section.sources.environment.get(variable);
     if text.is_none() {
-        section.conflict("api_key_env", "this environment variable is not set");
+        section.conflict(place, format!("the environment variable {variable} is not set"));
     }
     let kind = kind::secret(1);
     let key = kind.parse(super::raw::Raw::Variable(text?));
     if key.is_none() {
-        section.conflict("api_key_env", format!("its value must be {}", kind.allowed));
+        section.conflict(place, format!("the value of {variable} must be {}", kind.allowed));
     }
     key
 }
@@ -128,11 +159,67 @@ mod tests {
     }
 
     #[test]
+    fn several_keys_are_read_in_their_order() {
+        let two = [("A", "canary-a"), ("B", "canary-b")];
+        for more in ["api_keys = [\"canary-a\", \"canary-b\"]", "api_key_envs = [\"A\", \"B\"]"] {
+            // The one for OpenAI is not among them.
+            for provider in ["vllm", "openai"] {
+                let mut env = two.to_vec();
+                env.push(("OPENAI_API_KEY", "other"));
+                let loaded = load(&model(provider, more), &env);
+                let keys = &loaded.config.models[0].targets[0].api_keys;
+                let keys: Vec<_> = keys.iter().map(Secret::expose).collect();
+                assert_eq!(keys, ["canary-a", "canary-b"], "{provider} {more}");
+                let shown = format!("{:?} {:?}", loaded.effective, loaded.config);
+                assert!(!shown.contains("canary"), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_of_keys_is_told_without_them() {
+        let many: Vec<_> = (0..=MAX_KEYS).map(|number| format!("\"canary-{number}\"")).collect();
+        let many = format!("api_keys = [{}]", many.join(", "));
+        for (more, fault) in [
+            ("api_keys = []", "must not be empty"),
+            ("api_key_envs = []", "must not be empty"),
+            ("api_keys = \"canary\"", "a list, each 1 to 4096 ASCII letters, digits and signs"),
+            ("api_keys = [\"canary\", \"can ary\"]", "1 to 4096 ASCII letters, digits and signs"),
+            ("api_keys = [\"canary\", \"x\", \"canary\"]", "has the same key twice"),
+            ("api_key_envs = [\"A\", \"A\"]", "has the same key twice"),
+            ("api_key_envs = [\"A\", \"B\"]", "has the same key twice"),
+            ("api_key_envs = [\"A\", \"Z\"]", "the environment variable Z is not set"),
+            ("api_key_envs = [\"A\", \"C\"]", "the value of C must be 1 to 4096"),
+            ("api_key_envs = [\"sk-canary\"]", "the name of an environment variable"),
+            ("api_keys = [\"a\"]\napi_key = \"b\"", "must not be given together with api_key"),
+            (
+                "api_keys = [\"a\"]\napi_key_envs = [\"A\"]",
+                "must not be given together with api_keys",
+            ),
+            (&many, "must have no more than 100 keys"),
+        ] {
+            let env = [("A", "canary-a"), ("B", "canary-a"), ("C", "canary c")];
+            let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let faults = Config::parse(&model("vllm", more), env).unwrap_err();
+            assert_eq!(faults.0.len(), 1, "{faults}");
+            assert!(faults.to_string().contains(fault), "{more}: {faults}");
+            for secret in ["canary", "can ary"] {
+                assert!(!faults.to_string().contains(secret), "{faults}");
+            }
+        }
+        let builtin = Config::parse(&model("builtin", "api_keys = [\"canary\"]"), []).unwrap_err();
+        assert!(builtin.to_string().contains("a builtin model has no upstream"), "{builtin}");
+    }
+
+    #[test]
     fn a_key_has_one_source_that_is_there() {
         for (more, fault) in [
             ("api_key = \"a\"\napi_key_env = \"B\"", "must not be given together with api_key"),
-            ("api_key_env = \"B\"", "this environment variable is not set"),
-            ("api_key_env = \"C\"", "its value must be 1 to 4096 ASCII letters, digits and signs"),
+            ("api_key_env = \"B\"", "the environment variable B is not set"),
+            (
+                "api_key_env = \"C\"",
+                "the value of C must be 1 to 4096 ASCII letters, digits and signs",
+            ),
         ] {
             let env = [("C".to_owned(), "canary with spaces".to_owned())];
             let faults = Config::parse(&model("vllm", more), env).unwrap_err();

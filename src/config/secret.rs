@@ -1,5 +1,6 @@
 //! A value that must not be shown.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use subtle::ConstantTimeEq;
@@ -52,10 +53,31 @@ impl Secret {
         }
     }
 
+    /// As [`hidden_in`](Self::hidden_in), for somebody who knows all of these.
+    #[must_use]
+    pub fn all_hidden_in(secrets: &[Self], text: String) -> String {
+        // One may be the beginning of another.
+        let mut longest_first: Vec<_> = secrets.iter().collect();
+        longest_first.sort_by_key(|secret| Reverse(secret.0.len()));
+        longest_first.into_iter().fold(text, |text, secret| secret.hidden_in(text))
+    }
+
     /// Whether `candidate` is this secret, in a time that depends on the lengths only.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
         self.0.as_bytes().ct_eq(candidate.as_bytes()).into()
+    }
+
+    /// Whether any of these is there twice.
+    pub(super) fn any_twice(secrets: &[Self]) -> bool {
+        let mut rest = secrets;
+        while let Some((first, others)) = rest.split_first() {
+            if others.iter().any(|other| other.matches(&first.0)) {
+                return true;
+            }
+            rest = others;
+        }
+        false
     }
 }
 
@@ -98,6 +120,14 @@ mod tests {
         ] {
             assert_eq!(secret.hidden_in(told.to_owned()), shown, "{told}");
         }
+    }
+
+    #[test]
+    fn none_of_several_is_told_though_one_begins_another() {
+        let secrets = ["sesame", "sesame-street", "sk-proj-0123456789"];
+        let secrets = secrets.map(|secret| Secret::new(secret.to_owned()));
+        let told = "sesame, sesame-street and sk-proj-01".to_owned();
+        assert_eq!(Secret::all_hidden_in(&secrets, told), "********, ******** and ********");
     }
 
     #[test]

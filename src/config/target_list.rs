@@ -21,9 +21,6 @@ struct Common {
     continues: bool,
 }
 
-/// Keys that lead somewhere: a model with targets has none, as no key may go where it was not meant to.
-const OF_ONE_UPSTREAM: [&str; 3] = ["base_url", "api_key", "api_key_env"];
-
 /// Reads the targets of the model called `name`, whose kind has been read as `provider`.
 pub(super) fn read(
     section: &mut Section<'_>,
@@ -43,16 +40,17 @@ pub(super) fn read(
     let common = Common::read(section, &default);
     if section.in_file("targets").is_none() {
         let base_url = read_base_url(section, provider);
-        let api_key =
+        let api_keys =
             credentials::read(section, &Upstream { provider, base_url: &base_url, named });
         let target = provider.map(|provider| Target {
             base_url,
-            api_keys: api_key.into_iter().collect(),
+            api_keys,
             ..common.target(provider.as_str().to_owned(), provider)
         });
         return target.into_iter().collect();
     }
-    for key in OF_ONE_UPSTREAM {
+    // These lead somewhere, and no key may go where it was not meant to.
+    for key in ["base_url"].into_iter().chain(credentials::KEYS) {
         if section.is_given(key) {
             section.conflict(key, "must stand in each of [[models.targets]]");
         }
@@ -131,10 +129,10 @@ fn read_target(
     let weight = section.get("weight", &kind::integer(0..=1000), DEFAULT_WEIGHT);
     let base_url = read_base_url(section, provider);
     let upstream = Upstream { provider, base_url: &base_url, named: None };
-    let api_key = credentials::read(section, &upstream);
+    let api_keys = credentials::read(section, &upstream);
     let own = Common::read(section, &Common { provider, ..common.clone() });
     let target = own.target(name, provider?);
-    Some(Target { base_url, weight, api_keys: api_key.into_iter().collect(), ..target })
+    Some(Target { base_url, weight, api_keys, ..target })
 }
 
 fn read_base_url(section: &mut Section<'_>, provider: Option<ProviderKind>) -> String {
