@@ -10,6 +10,7 @@
 //! - [`codec`]: what moves between the two ends, and the two traits at either end of it.
 //! - [`sse`], [`ndjson`]: incremental decoders that hold at every split, and the SSE encoder.
 //! - [`openai`], [`responses`], [`anthropic`], [`ollama`], [`native`]: one wire format each.
+//! - [`exposition`]: how busy a server is, out of its own metrics.
 //! - `strict`, `fields`, `lookalikes`, `collect`, `runs`: what dialects share: refusing JSON that is
 //!   understood in two ways, checking a request's fields, putting the pieces of an answer together,
 //!   and passing frames on without copying them. `split` cuts them up again, to be numbered.
@@ -21,6 +22,7 @@ mod collect;
 pub mod continuation;
 pub mod error;
 pub mod event;
+pub mod exposition;
 mod fields;
 pub mod fit;
 pub mod ids;

@@ -13,6 +13,7 @@ mod edges_whole;
 mod edges_words;
 mod errors;
 mod every_cut;
+mod exposition;
 mod fields;
 mod golden;
 mod held;
