@@ -14,6 +14,7 @@ use super::server::{Entrance, Surface};
 use super::{discovery, server};
 use crate::backend::Reachability;
 use crate::backend::health::Prober;
+use crate::backend::load::LoadWatch;
 use crate::config::{Config, Target};
 use crate::provider;
 use crate::provider::client::HttpClient;
@@ -221,10 +222,11 @@ fn probers(part: &ModelPart, client: &HttpClient, timeout: Duration) -> Vec<Prob
         model: part.model.name.clone(),
         target: target.name.clone(),
         place,
-        provider: provider::for_target(target, client),
+        provider: provider::for_target(target, client, Arc::clone(&part_of_it.bearer)),
         health: Arc::clone(&part_of_it.health),
         shared: part.shared.clone(),
         timeout,
+        load: LoadWatch::default(),
     };
     targets.map(prober).collect()
 }

@@ -76,7 +76,7 @@ fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
         name: target.name.as_str().into(),
         kind: target.provider,
         context_length: target.abilities.context_length,
-        provider: provider::for_target(target, client),
+        provider: provider::for_target(target, client, Arc::clone(&part.bearer)),
         metrics: part.metrics.clone(),
     };
     Lane {

@@ -18,6 +18,7 @@ use crate::http::models::Models;
 use crate::http::resume::Fingerprints;
 use crate::http::socket::Sockets;
 use crate::http::status::Draining;
+use crate::provider::Bearer;
 use crate::registry::Directory;
 use crate::routing::{Catalog, Fleet};
 use crate::store::Store;
@@ -39,6 +40,7 @@ pub struct ModelPart {
 /// One target of a model with all that its workers share.
 pub struct TargetPart {
     pub health: Arc<Health>,
+    pub bearer: Arc<Bearer>,
     pub metrics: TargetMetrics,
 }
 
@@ -112,9 +114,11 @@ fn model_part(model: &Arc<Model>, config: &Config, metrics: &Metrics) -> ModelPa
     let rules = config.health.ejection.clone();
     let fleet = Fleet::new(&model.targets, &model.routing, rules, rand::random(), Instant::now());
     let permits = PermitPool::new(model.max_concurrency(), &model.queue, config.queue, gauges);
-    let target = |target: &Target| TargetPart {
-        health: Health::new(),
-        metrics: metrics.target(&target.name),
+    let target = |target: &Target| {
+        let metrics = metrics.target(&target.name);
+        let rules = &config.health.ejection;
+        let bearer = Bearer::of(&model.name, target, rules, metrics.clone());
+        TargetPart { health: Health::new(), bearer, metrics }
     };
     ModelPart {
         model: Arc::clone(model),
@@ -131,6 +135,7 @@ fn fleet_view(part: &ModelPart) -> FleetView {
     FleetView {
         fleet: Arc::clone(&part.shared.fleet),
         health: part.targets.iter().map(|target| Arc::clone(&target.health)).collect(),
+        bearers: part.targets.iter().map(|target| Arc::clone(&target.bearer)).collect(),
         metrics: part.targets.iter().map(|target| target.metrics.clone()).collect(),
         up: part.metrics.upstream_up.clone(),
     }

@@ -81,7 +81,7 @@ struct Tries {
 
 /// What is tried next.
 enum Next {
-    /// The same one, on a connection of its own.
+    /// The same one, on a connection of its own, or with another key.
     Again,
     Other(Serving),
     /// Whichever of the others has room first.
@@ -113,6 +113,9 @@ impl Pump {
             let next = self.next(asked, &failure, again, &serving, &mut tries);
             // A pooled connection may be closed just when it is used, and there may be no attempt left.
             pool = Pool::Avoid;
+            if !matches!(next, Some(Next::Again)) {
+                serving.gone(again);
+            }
             serving = match next {
                 None => return Err(failure.into()),
                 Some(Next::Again) => serving,
@@ -195,8 +198,9 @@ impl Pump {
         if asked.once {
             return None;
         }
-        if again == Again::OnNewConnection {
-            let retry = self.retries.retry(again, failure, tries.made)?;
+        if is_at_once(again)
+            && let Some(retry) = self.retries.retry(again, failure, tries.made)
+        {
             self.tell(Progress::Retrying { reason: retry.reason, failure: failure.clone() });
             return Some(Next::Again);
         }
@@ -265,9 +269,14 @@ fn no_answer(lane: &Lane, why: NoTarget, need: &Need) -> NoAnswer {
     NoAnswer { failure, cause: Some(cause) }
 }
 
-/// A pooled connection that was closed is nobody's fault.
+/// Whether the same target may be asked again without a pause.
+fn is_at_once(again: Again) -> bool {
+    matches!(again, Again::OnNewConnection | Again::WithOtherKey)
+}
+
+/// A pooled connection that was closed is nobody's fault, and a refused key is not its target's.
 fn failed(refused: Refused, mut serving: Serving) -> (Refused, Serving) {
-    if refused.again != Again::OnNewConnection {
+    if !is_at_once(refused.again) {
         serving.failed(&refused.failure);
     }
     (refused, serving)

@@ -8,6 +8,7 @@ use tidegate_protocol::ErrorKind;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::lane::Shared;
+use super::load::LoadWatch;
 use crate::provider::Provider;
 
 /// What the last probe of an upstream found.
@@ -55,7 +56,7 @@ impl Health {
     }
 }
 
-/// Asks one target whether it is there.
+/// Asks one target whether it is there, and how busy.
 pub struct Prober {
     pub model: String,
     pub target: String,
@@ -65,6 +66,7 @@ pub struct Prober {
     pub health: Arc<Health>,
     pub shared: Shared,
     pub timeout: Duration,
+    pub load: LoadWatch,
 }
 
 impl Prober {
@@ -84,6 +86,11 @@ impl Prober {
             Ok(Err(failure)) => Reachability::Unreachable(failure.message),
             Err(_) => Reachability::Unreachable(format!("no answer within {:?}", self.timeout)),
         };
+        let load = match &found {
+            Reachability::Reachable => self.load.ask(&*self.provider, self.timeout).await,
+            _ => None,
+        };
+        fleet.told_load(self.place, load);
         permits.resize(fleet.capacity(now));
         if self.health.set(found.clone()) {
             let (model, target) = (&self.model, &self.target);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::permits::{Acquired, Permit, PermitPool};
 use super::turn::Claimant;
 use crate::config::{Cause, ProviderKind, Timeouts};
-use crate::provider::{self, Provider};
+use crate::provider::{self, Again, Provider};
 use crate::routing::{Fault, Fleet, Need, NoTarget, Pick};
 use crate::telemetry::{TargetMetrics, TargetResult};
 
@@ -257,6 +257,13 @@ impl Serving {
         if self.lane.has_choice() {
             let Shared { fleet, permits, .. } = &self.lane.shared;
             permits.resize(fleet.capacity(Instant::now()));
+        }
+    }
+
+    /// It is not asked again, though it takes requests with its other keys: there is no attempt left.
+    pub fn gone(&mut self, again: Again) {
+        if again == Again::WithOtherKey {
+            self.tell(TargetResult::Busy);
         }
     }
 

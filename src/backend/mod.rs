@@ -14,7 +14,7 @@
 //! - `limits`: the time limits of one answer; `crawl`: when it is too slow.
 //! - `count`: how many tokens a prompt has.
 //! - [`actor`]: the actor itself.
-//! - [`health`]: whether upstreams are reachable.
+//! - [`health`]: whether upstreams are reachable; [`load`], how busy they say they are.
 
 pub mod actor;
 mod asking;
@@ -29,6 +29,7 @@ pub mod lane;
 pub mod latency;
 mod legs;
 mod limits;
+pub mod load;
 pub mod message;
 pub mod permits;
 mod preempt;

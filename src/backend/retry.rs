@@ -21,20 +21,28 @@ const PAUSE_MILLISECONDS: std::ops::Range<u64> = 100..300;
 pub enum RetryReason {
     /// Its pooled connection was closed.
     StaleConnection,
+    /// Its key was refused, and there was another.
+    OtherKey,
     Unreachable,
     Overloaded,
     RateLimited,
 }
 
 impl RetryReason {
-    pub const ALL: [Self; 4] =
-        [Self::StaleConnection, Self::Unreachable, Self::Overloaded, Self::RateLimited];
+    pub const ALL: [Self; 5] = [
+        Self::StaleConnection,
+        Self::OtherKey,
+        Self::Unreachable,
+        Self::Overloaded,
+        Self::RateLimited,
+    ];
 
     /// As metrics and logs spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StaleConnection => "stale_connection",
+            Self::OtherKey => "other_key",
             Self::Unreachable => "unreachable",
             Self::Overloaded => "overloaded",
             Self::RateLimited => "rate_limited",
@@ -91,6 +99,10 @@ impl RetryBudget {
                 let reason = RetryReason::StaleConnection;
                 return Some(Retry { pause: Duration::ZERO, reason });
             }
+            // Nor has it worked on this, and a key that is refused is left alone: there can be no storm.
+            Again::WithOtherKey => {
+                return Some(Retry { pause: Duration::ZERO, reason: RetryReason::OtherKey });
+            }
             Again::Later(asked) => asked.filter(|asked| !asked.is_zero()),
         };
         let reason = match failure.kind {
@@ -128,7 +140,7 @@ mod tests {
     #[test]
     fn attempts_are_counted_over_all_reasons() {
         let budget = budget(2, 20);
-        for again in [Again::OnNewConnection, Again::Later(None)] {
+        for again in [Again::OnNewConnection, Again::WithOtherKey, Again::Later(None)] {
             assert!(budget.retry(again, &overloaded(), 1).is_some());
             assert!(budget.retry(again, &overloaded(), 2).is_none());
         }
@@ -168,9 +180,15 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_of_nothing_is_none_but_for_stale_connections() {
+    fn a_budget_of_nothing_is_none_but_for_what_is_no_load() {
         let budget = budget(2, 0);
         assert_eq!(pause(&budget, None), None);
-        assert!(budget.retry(Again::OnNewConnection, &overloaded(), 1).is_some());
+        for (again, reason) in [
+            (Again::OnNewConnection, RetryReason::StaleConnection),
+            (Again::WithOtherKey, RetryReason::OtherKey),
+        ] {
+            let retry = budget.retry(again, &overloaded(), 1);
+            assert_eq!(retry, Some(Retry { pause: Duration::ZERO, reason }));
+        }
     }
 }

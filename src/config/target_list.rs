@@ -132,7 +132,7 @@ fn read_target(
     let api_keys = credentials::read(section, &upstream);
     let own = Common::read(section, &Common { provider, ..common.clone() });
     let target = own.target(name, provider?);
-    Some(Target { base_url, weight, api_keys, ..target })
+    Some(Target { base_url, api_keys, weight, ..target })
 }
 
 fn read_base_url(section: &mut Section<'_>, provider: Option<ProviderKind>) -> String {

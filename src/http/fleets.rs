@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::backend::{Health, Reachability};
 use crate::config::Target;
+use crate::provider::{Bearer, KeyPool};
 use crate::routing::{CircuitState, Fleet, TargetState};
 use crate::stream::millis;
 use crate::telemetry::TargetMetrics;
@@ -16,8 +17,9 @@ use crate::telemetry::TargetMetrics;
 /// The targets of one model.
 pub struct FleetView {
     pub fleet: Arc<Fleet>,
-    /// In the order of the targets, as are their metrics.
+    /// In the order of the targets, as are their keys and metrics.
     pub health: Vec<Arc<Health>>,
+    pub bearers: Vec<Arc<Bearer>>,
     pub metrics: Vec<TargetMetrics>,
     /// Whether any of them is there.
     pub up: Gauge,
@@ -44,6 +46,9 @@ pub struct TargetInfo {
     /// What waits at the upstream, by its own word.
     waiting: Option<u32>,
     cache_used: Option<f64>,
+    /// How many API keys there are, and how many of them are left alone for now.
+    keys: usize,
+    keys_cooling: usize,
 }
 
 impl FleetView {
@@ -59,8 +64,11 @@ impl FleetView {
     #[must_use]
     pub fn describe(&self, targets: &[Target]) -> Vec<TargetInfo> {
         let states = self.fleet.states(Instant::now());
-        let all = targets.iter().zip(&self.health).zip(states);
-        all.map(|((target, health), state)| target_info(target, health, &state)).collect()
+        let all = targets.iter().zip(&self.health).zip(&self.bearers).zip(states);
+        let all = all.map(|(((target, health), bearer), state)| {
+            target_info(target, health, bearer.pool(), &state)
+        });
+        all.collect()
     }
 
     /// Brings its metrics up to date.
@@ -82,7 +90,12 @@ impl FleetView {
     }
 }
 
-fn target_info(target: &Target, health: &Health, state: &TargetState) -> TargetInfo {
+fn target_info(
+    target: &Target,
+    health: &Health,
+    keys: &KeyPool,
+    state: &TargetState,
+) -> TargetInfo {
     let (status, reason) = told(&health.get());
     TargetInfo {
         name: target.name.clone(),
@@ -96,7 +109,9 @@ fn target_info(target: &Target, health: &Health, state: &TargetState) -> TargetI
         time_to_first_token_ms: state.first_token.map(millis),
         failing: state.failing,
         waiting: state.load.map(|load| load.waiting),
-        cache_used: state.load.map(|load| load.cache),
+        cache_used: state.load.and_then(|load| load.cache),
+        keys: keys.all().len(),
+        keys_cooling: keys.cooling(Instant::now()),
     }
 }
 

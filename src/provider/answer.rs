@@ -5,14 +5,15 @@
 //! one per token.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::error::PayloadError;
 use futures::stream::{Stream, StreamExt};
 use tidegate_protocol::{Batch, Decoder, ErrorKind, Event, Failure};
 
+use super::bearer::Bearer;
 use super::client::Body;
-use crate::config::Secret;
 
 /// A batch stops growing here: enough to make messages rare, little enough to keep the memory
 /// of a stream small.
@@ -23,15 +24,15 @@ pub struct HttpAnswer {
     body: futures::stream::Fuse<Body>,
     decoder: Box<dyn Decoder>,
     /// What the upstream knows and must not tell.
-    secret: Option<Secret>,
+    bearer: Arc<Bearer>,
     /// A failure that came behind frames which are to be passed on first.
     failed: Option<Failure>,
     ended: bool,
 }
 
 impl HttpAnswer {
-    pub fn new(body: Body, decoder: Box<dyn Decoder>, secret: Option<Secret>) -> Self {
-        Self { body: body.fuse(), decoder, secret, failed: None, ended: false }
+    pub fn new(body: Body, decoder: Box<dyn Decoder>, bearer: Arc<Bearer>) -> Self {
+        Self { body: body.fuse(), decoder, bearer, failed: None, ended: false }
     }
 
     /// Ends the answer with what has been decoded and, behind it, the failure.
@@ -49,7 +50,7 @@ impl HttpAnswer {
         self.ended = true;
         match self.decoder.finish() {
             Ok(rest) => {
-                append(&mut decoded, rest, self.secret.as_ref());
+                append(&mut decoded, rest, &self.bearer);
                 (!decoded.is_empty()).then_some(Ok(decoded))
             }
             Err(failure) => Some(self.fail(decoded, failure)),
@@ -75,7 +76,7 @@ impl Stream for HttpAnswer {
                 Poll::Ready(Some(Ok(read))) => {
                     size += read.len();
                     match this.decoder.decode(read) {
-                        Ok(more) => append(&mut decoded, more, this.secret.as_ref()),
+                        Ok(more) => append(&mut decoded, more, &this.bearer),
                         Err(failure) => return Poll::Ready(Some(this.fail(decoded, failure))),
                     }
                 }
@@ -96,11 +97,11 @@ impl Stream for HttpAnswer {
     }
 }
 
-/// Adds what was decoded, but for the secret in what the upstream says of its failures.
-fn append(batch: &mut Batch, mut more: Batch, secret: Option<&Secret>) {
+/// Adds what was decoded, but for the keys in what the upstream says of its failures.
+fn append(batch: &mut Batch, mut more: Batch, bearer: &Bearer) {
     for event in &mut more.events {
-        if let (Some(secret), Event::Error(failure)) = (secret, event) {
-            failure.message = secret.hidden_in(std::mem::take(&mut failure.message));
+        if let Event::Error(failure) = event {
+            failure.message = bearer.hidden_in(std::mem::take(&mut failure.message));
         }
     }
     batch.append(more);

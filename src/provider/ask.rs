@@ -1,7 +1,7 @@
 //! What an upstream is asked, but for the body.
 
 use actix_http::RequestHead;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
 use awc::error::{InvalidUrl, SendRequestError};
 
@@ -16,22 +16,16 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// A request to `url` with the key, if there is one.
+    /// A request to `url`.
     ///
     /// # Errors
-    /// When it is no URL, or the key cannot be sent.
-    pub fn new(method: Method, url: &str, key: Option<&Secret>) -> Result<Self, SendRequestError> {
+    /// When it is no URL.
+    pub fn new(method: Method, url: &str) -> Result<Self, SendRequestError> {
         let uri: Uri = url.parse().map_err(|_| SendRequestError::Url(InvalidUrl::MissingHost))?;
         let mut headers = Vec::new();
         headers.extend(host(&uri).map(|host| (HOST, host)));
         if method == Method::POST {
             headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        }
-        if let Some(key) = key {
-            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
-            let mut bearer = bearer.map_err(|error| SendRequestError::Http(error.into()))?;
-            bearer.set_sensitive(true);
-            headers.push((AUTHORIZATION, bearer));
         }
         Ok(Self { method, uri, headers })
     }
@@ -52,6 +46,17 @@ impl Ask {
         }
         head
     }
+}
+
+/// A key as a header carries it.
+///
+/// # Errors
+/// When it cannot be sent.
+pub fn authorization(key: &Secret) -> Result<HeaderValue, SendRequestError> {
+    let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
+    let mut bearer = bearer.map_err(|error| SendRequestError::Http(error.into()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 /// The `Host` of a request, as awc would write it.

@@ -6,11 +6,12 @@
 //! the backend's timers take its place. Its pool is capped at 100 connections: the cap is off,
 //! permits bound the load. Redirects are not followed: configuration alone chooses hosts.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpMessage;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::Scheme;
 use actix_web::http::{Method, StatusCode};
 use awc::error::SendRequestError;
@@ -18,11 +19,12 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{LocalBoxStream, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure, Form, StreamId, Wire, openai};
 
-use super::ask::Ask;
+use super::ask::{Ask, authorization};
+use super::bearer::Bearer;
 use super::connector::{Hosts, UpstreamConnector};
 use super::plain::PlainClient;
-use super::refused::{Refused, SendFault, failure_of, no_answer};
-use crate::config::{self, Model, Secret};
+use super::refused::{Again, Refused, SendFault, failure_of, no_answer};
+use crate::config::{self, Model};
 
 const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -115,8 +117,10 @@ impl HttpClient {
 pub struct Target {
     client: HttpClient,
     base_url: String,
-    api_key: Option<Secret>,
-    /// The requests for answers.
+    bearer: Arc<Bearer>,
+    /// Its keys as headers carry them.
+    authorizations: Vec<Result<HeaderValue, SendRequestError>>,
+    /// The requests for answers, but for the key.
     asks: [(Form, Result<Ask, SendRequestError>); 3],
     pub upstream_model: String,
     pub max_frame_bytes: usize,
@@ -125,19 +129,24 @@ pub struct Target {
 impl Target {
     /// `wire` says where answers are asked for.
     #[must_use]
-    pub fn new(client: HttpClient, target: &config::Target, wire: Wire) -> Self {
+    pub fn new(
+        client: HttpClient,
+        target: &config::Target,
+        wire: Wire,
+        bearer: Arc<Bearer>,
+    ) -> Self {
         let base_url = target.base_url.clone();
-        let api_key = target.api_keys.first();
         let ask = |form: Form| {
             let url = format!("{base_url}{}", form.path());
-            let ask = Ask::new(Method::POST, &url, api_key);
+            let ask = Ask::new(Method::POST, &url);
             (form, ask.map(|ask| ask.with(ACCEPT, HeaderValue::from_static(STREAMS))))
         };
         Self {
             client,
             asks: Form::all(wire).map(ask),
             base_url,
-            api_key: api_key.cloned(),
+            authorizations: bearer.pool().all().iter().map(authorization).collect(),
+            bearer,
             upstream_model: target.upstream_model.clone(),
             max_frame_bytes: target.max_line_bytes,
         }
@@ -169,15 +178,31 @@ impl Target {
         let (_, ask) = known.ok_or_else(|| {
             Failure::new(ErrorKind::Internal, "the upstream's wire has no such request")
         })?;
-        let mut ask = ask.as_ref().map_err(failure_of)?.clone();
+        let key = self.bearer.take()?;
+        let mut ask = self.authorized(ask.as_ref().map_err(failure_of)?.clone(), key)?;
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             ask = ask.with(REQUEST_ID, id);
         }
-        self.accept(self.client.send(&ask, body, pool).await?).await
+        let reply = self.client.send(&ask, body, pool).await?;
+        let status = reply.status;
+        match self.accept(reply).await {
+            Ok(reply) => {
+                self.bearer.accepted(key);
+                Ok(reply)
+            }
+            Err(refused) => Err(self.bearer.refused(key, status, refused)),
+        }
+    }
+
+    /// The same request, with the key at that place.
+    fn authorized(&self, ask: Ask, key: Option<usize>) -> Result<Ask, Failure> {
+        let Some(known) = key.and_then(|key| self.authorizations.get(key)) else { return Ok(ask) };
+        let value = known.as_ref().map_err(failure_of)?;
+        Ok(ask.with(AUTHORIZATION, value.clone()))
     }
 
     /// Lets a success pass; turns a refusal into a failure with the upstream's own message, but
-    /// for the key, which some quote.
+    /// for the keys, which some quote.
     async fn accept(&self, reply: Reply) -> Result<Reply, Refused> {
         let Reply { status, headers, body } = reply;
         if status.is_success() {
@@ -190,15 +215,14 @@ impl Target {
         let body = tokio::time::timeout(ERROR_BODY_TIME, reading).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
         let mut failure = openai::decode_error(status.as_u16(), &body);
-        if let Some(key) = &self.api_key {
-            failure.message = key.hidden_in(failure.message);
-        }
+        failure.message = self.bearer.hidden_in(failure.message);
         Err(Refused::by_status(failure, &headers))
     }
 
     /// What the upstream knows and must not tell.
-    pub fn secret(&self) -> Option<Secret> {
-        self.api_key.clone()
+    #[must_use]
+    pub fn bearer(&self) -> Arc<Bearer> {
+        Arc::clone(&self.bearer)
     }
 
     /// Posts a small question and reads the document that answers it.
@@ -236,6 +260,8 @@ impl Target {
         self.document(Method::GET, url, Bytes::new(), limit).await
     }
 
+    /// With any key: what is asked here costs nothing. A limit on it says nothing of answers, but a key
+    /// that is not accepted is not accepted for them either, and the next one is tried.
     async fn document(
         &self,
         method: Method,
@@ -243,11 +269,26 @@ impl Target {
         body: Bytes,
         limit: usize,
     ) -> Result<Bytes, Failure> {
-        let ask = Ask::new(method, url, self.api_key.as_ref());
-        let ask = ask.map_err(|error| failure_of(&error))?;
-        let reply = self.client.send(&ask, body, Pool::Use).await;
-        let reply = reply.map_err(|fault| failure_of(&fault.error))?;
-        read_whole(self.accept(reply).await.map_err(|refused| refused.failure)?, limit).await
+        let ask = Ask::new(method, url).map_err(|error| failure_of(&error))?;
+        let mut left = self.authorizations.len().max(1);
+        loop {
+            left -= 1;
+            let key = self.bearer.pool().take_any(Instant::now());
+            let ask = self.authorized(ask.clone(), key)?;
+            let reply = self.client.send(&ask, body.clone(), Pool::Use).await;
+            let reply = reply.map_err(|fault| failure_of(&fault.error))?;
+            let status = reply.status;
+            let refused = match self.accept(reply).await {
+                Ok(reply) => return read_whole(reply, limit).await,
+                Err(refused) if status == StatusCode::UNAUTHORIZED => {
+                    self.bearer.refused(key, status, refused)
+                }
+                Err(refused) => refused,
+            };
+            if refused.again != Again::WithOtherKey || left == 0 {
+                return Err(refused.failure);
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`ask`]: what an upstream is asked, but for the body.
 //! - [`connector`]: how connections are made.
 //! - [`plain`]: HTTP/1.1 without TLS, with little memory per stream; [`framing`], its bodies.
+//! - [`keys`]: the API keys of a target; [`bearer`], which of them goes out with a request.
 //! - [`refused`]: why there is no answer, and whether to ask again; [`retry_after`], when.
 //! - [`answer`]: an upstream's response body as a stream of batches.
 //! - [`counting`]: how many tokens a prompt has.
@@ -14,11 +15,13 @@
 
 mod answer;
 mod ask;
+mod bearer;
 mod builtin;
 pub mod client;
 mod connector;
 mod counting;
 mod framing;
+mod keys;
 mod ollama;
 mod openai;
 mod plain;
@@ -34,12 +37,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use futures::stream::LocalBoxStream;
+use tidegate_protocol::exposition::EngineLoad;
 use tidegate_protocol::{Batch, ErrorKind, Failure, Request, StreamId, Wire, fit};
 
 use crate::config::{ProviderKind, Target};
 use client::HttpClient;
 
+pub use bearer::Bearer;
 pub use client::Pool;
+pub use keys::KeyPool;
 pub use ollama::OllamaProbe;
 pub use refused::{Again, Refused};
 
@@ -106,15 +112,20 @@ pub trait Provider {
     /// Asks whether the upstream is there, lets the gateway in and, where it can tell, has the
     /// model.
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>>;
+
+    /// What the upstream says of its load; none from those that have no words for it.
+    fn load(&self) -> LocalBoxFuture<'static, Result<Option<EngineLoad>, Failure>> {
+        ready(Ok(None)).boxed_local()
+    }
 }
 
-/// The provider that speaks to `target`.
+/// The provider that speaks to `target`, with keys that all workers share.
 #[must_use]
-pub fn for_target(target: &Target, client: &HttpClient) -> Rc<dyn Provider> {
+pub fn for_target(target: &Target, client: &HttpClient, bearer: Arc<Bearer>) -> Rc<dyn Provider> {
     match target.provider {
-        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(client, target)),
-        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(client, target)),
-        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(client, target)),
+        ProviderKind::OpenAi => Rc::new(openai::OpenAi::new(client, target, bearer)),
+        ProviderKind::Vllm => Rc::new(vllm::Vllm::new(client, target, bearer)),
+        ProviderKind::Ollama => Rc::new(ollama::Ollama::new(client, target, bearer)),
         ProviderKind::Builtin => Rc::new(builtin::Builtin),
     }
 }

@@ -2,6 +2,7 @@
 //! `/api/embed`, models from `/api/tags`.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tidegate_protocol::ollama::client::{Endpoint, LineWriter};
 use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Request, Wire, fit, ollama};
 
 use super::answer::HttpAnswer;
+use super::bearer::Bearer;
 use super::client::{HttpClient, Reply, Target};
 use super::{Answer, Call, Provider, Reading, Refused, WHOLE_BODY_BYTES, model_missing};
 use crate::config;
@@ -29,8 +31,8 @@ pub struct Ollama {
 }
 
 impl Ollama {
-    pub fn new(client: &HttpClient, target: &config::Target) -> Self {
-        Self { target: Rc::new(Target::new(client.clone(), target, Wire::Ollama)) }
+    pub fn new(client: &HttpClient, target: &config::Target, bearer: Arc<Bearer>) -> Self {
+        Self { target: Rc::new(Target::new(client.clone(), target, Wire::Ollama, bearer)) }
     }
 }
 
@@ -46,7 +48,7 @@ impl Provider for Ollama {
             let body = Bytes::from(encoded.body);
             let reply = target.answer(form, call.id, body, call.pool).await?;
             let decoder = decoder_for(form, &reply, &call, &target);
-            Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
+            Ok(HttpAnswer::new(reply.body, decoder, target.bearer()).boxed_local())
         }
         .boxed_local()
     }
@@ -127,7 +129,8 @@ pub struct OllamaProbe(Target);
 impl OllamaProbe {
     #[must_use]
     pub fn new(client: &HttpClient, candidate: &config::Target) -> Self {
-        Self(Target::new(client.clone(), candidate, Wire::Ollama))
+        let bearer = Bearer::unwatched(candidate);
+        Self(Target::new(client.clone(), candidate, Wire::Ollama, bearer))
     }
 
     /// The first model that can chat, in the order of `/api/tags`: the last one used or changed.

@@ -7,12 +7,17 @@ use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::StreamExt;
+use tidegate_protocol::exposition::{self, EngineLoad};
 use tidegate_protocol::{Decoder, ErrorKind, Failure, Form, Original, Request, Wire, fit, openai};
 
 use super::answer::HttpAnswer;
+use super::bearer::Bearer;
 use super::client::{HttpClient, Reply, Target};
 use super::{Answer, Call, Provider, Reading, Refused, WHOLE_BODY_BYTES, counting};
 use crate::config::{self, ProviderKind};
+
+/// Metrics are read up to here: a vLLM has some 100 KiB of them.
+const METRICS_BYTES: usize = 1024 * 1024;
 
 pub struct OpenAi {
     target: Rc<Target>,
@@ -21,9 +26,9 @@ pub struct OpenAi {
 }
 
 impl OpenAi {
-    pub fn new(client: &HttpClient, target: &config::Target) -> Self {
+    pub fn new(client: &HttpClient, target: &config::Target, bearer: Arc<Bearer>) -> Self {
         let is_vllm = target.provider == ProviderKind::Vllm;
-        Self { target: Rc::new(Target::new(client.clone(), target, Wire::OpenAi)), is_vllm }
+        Self { target: Rc::new(Target::new(client.clone(), target, Wire::OpenAi, bearer)), is_vllm }
     }
 
     pub fn target(&self) -> &Rc<Target> {
@@ -43,7 +48,7 @@ impl Provider for OpenAi {
             let body = if says_so { openai::continue_final_message(body) } else { body };
             let reply = target.answer(form, call.id, Bytes::from(body), call.pool).await?;
             let decoder = decoder_for(form, &reply, &call, &target);
-            Ok(HttpAnswer::new(reply.body, decoder, target.secret()).boxed_local())
+            Ok(HttpAnswer::new(reply.body, decoder, target.bearer()).boxed_local())
         }
         .boxed_local()
     }
@@ -55,6 +60,16 @@ impl Provider for OpenAi {
     fn count_tokens(&self, request: Arc<Request>) -> LocalBoxFuture<'static, Result<u64, Failure>> {
         let target = Rc::clone(&self.target);
         async move { counting::by_template(&target, &request).await }.boxed_local()
+    }
+
+    /// llama.cpp tells it where it runs with `--metrics`, and any vLLM does.
+    fn load(&self) -> LocalBoxFuture<'static, Result<Option<EngineLoad>, Failure>> {
+        let target = Rc::clone(&self.target);
+        async move {
+            let url = format!("{}/metrics", target.root());
+            exposition::decode_load(&target.get(&url, METRICS_BYTES).await?).map(Some)
+        }
+        .boxed_local()
     }
 
     fn probe(&self) -> LocalBoxFuture<'static, Result<(), Failure>> {

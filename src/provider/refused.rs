@@ -27,6 +27,8 @@ pub enum Again {
     Never,
     /// The pooled connection was closed already: at once, and not on a pooled one.
     OnNewConnection,
+    /// It was refused because of its key, and there is another: at once.
+    WithOtherKey,
     /// After a pause, which the upstream may have named.
     Later(Option<Duration>),
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::bearer::Bearer;
 use super::client::{HttpClient, Target};
 use super::openai::OpenAi;
 use super::{Again, Call, Pool, Provider, Reading};
@@ -62,7 +63,8 @@ async fn a_closed_connection_is_told_from_a_new_one_over_tls_too() {
             let _ = socket.read(&mut request).await;
         }
     });
-    let target = Target::new(client, &model.targets[0], Wire::OpenAi);
+    let target =
+        Target::new(client, &model.targets[0], Wire::OpenAi, Bearer::unwatched(&model.targets[0]));
     let ask = || async {
         let reply = target
             .answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::from_static(b"{}"), Pool::Use)
@@ -83,7 +85,8 @@ async fn a_certificate_that_is_not_trusted_is_no_reason_to_ask_again() {
         assert!(acceptor.accept(socket).await.is_err());
     });
     let client = HttpClient::new(std::slice::from_ref(&model));
-    let target = Target::new(client, &model.targets[0], Wire::OpenAi);
+    let target =
+        Target::new(client, &model.targets[0], Wire::OpenAi, Bearer::unwatched(&model.targets[0]));
     let asked = target.answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::new(), Pool::Use).await;
     let refused = asked.map(|_| ()).unwrap_err();
     assert_eq!(refused.failure.kind, ErrorKind::UpstreamUnreachable);
@@ -169,7 +172,7 @@ async fn hear(provider: &OpenAi) -> Option<(String, bool)> {
 #[actix_web::test]
 async fn an_answer_that_is_cut_at_any_byte_is_not_taken_for_whole() {
     let Place { acceptor, listener, model, client } = place().await;
-    let provider = OpenAi::new(&client, &model.targets[0]);
+    let provider = OpenAi::new(&client, &model.targets[0], Bearer::unwatched(&model.targets[0]));
     // Whole but for its last byte, so that no connection is kept.
     for bytes in 0..response().len() {
         for end in ENDS {

@@ -4,8 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::future::{FutureExt, LocalBoxFuture};
+use tidegate_protocol::exposition::EngineLoad;
 use tidegate_protocol::{Failure, Request, openai};
 
+use super::bearer::Bearer;
 use super::client::HttpClient;
 use super::openai::OpenAi;
 use super::{Answer, Call, Provider, Refused, counting, model_missing};
@@ -19,8 +21,8 @@ const LIST_BYTES: usize = 4 * 1024 * 1024;
 pub struct Vllm(OpenAi);
 
 impl Vllm {
-    pub fn new(client: &HttpClient, target: &config::Target) -> Self {
-        Self(OpenAi::new(client, target))
+    pub fn new(client: &HttpClient, target: &config::Target, bearer: Arc<Bearer>) -> Self {
+        Self(OpenAi::new(client, target, bearer))
     }
 }
 
@@ -36,6 +38,10 @@ impl Provider for Vllm {
     fn count_tokens(&self, request: Arc<Request>) -> LocalBoxFuture<'static, Result<u64, Failure>> {
         let target = Rc::clone(self.0.target());
         async move { counting::by_messages(&target, &request).await }.boxed_local()
+    }
+
+    fn load(&self) -> LocalBoxFuture<'static, Result<Option<EngineLoad>, Failure>> {
+        self.0.load()
     }
 
     /// A vLLM whose engine died still lists its models, but fails `/health`: both are asked. It

@@ -16,8 +16,8 @@ use crate::config::{Abilities, Ejection, Price, ProviderKind, Target};
 pub struct Load {
     /// Requests that wait there, whoever sent them.
     pub waiting: u32,
-    /// The part of its cache that is taken, 0 to 1.
-    pub cache: f64,
+    /// The part of its cache that is taken, 0 to 1, where it says so.
+    pub cache: Option<f64>,
 }
 
 /// One target.

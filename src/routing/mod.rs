@@ -25,5 +25,6 @@ mod sparse_set;
 pub use catalog::{Catalog, Route};
 pub use circuit::CircuitState;
 pub use fault::{Fault, cause_of};
+pub use field::Load;
 pub use fleet::{Fleet, NoTarget, Pick, TargetState};
 pub use need::Need;

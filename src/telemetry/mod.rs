@@ -26,4 +26,4 @@ pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;
 pub use store::{Evicted, StoreMetrics};
-pub use target::{TargetMetrics, TargetResult};
+pub use target::{KeyFault, TargetMetrics, TargetResult};

@@ -34,6 +34,26 @@ impl TargetResult {
     }
 }
 
+/// Why one of a target's keys is left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFault {
+    /// It has used up what it may ask.
+    RateLimited,
+    /// It is not accepted.
+    Unauthorized,
+}
+
+impl KeyFault {
+    const ALL: [Self; 2] = [Self::RateLimited, Self::Unauthorized];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
 /// What became of asking another model instead.
 const INSTEAD: [&str; 2] = ["failed", "answered"];
 
@@ -45,6 +65,7 @@ pub(super) struct TargetFamilies {
     available: GaugeVec,
     first_token: GaugeVec,
     failing: GaugeVec,
+    key_cooldowns: IntCounterVec,
     failovers: IntCounterVec,
     fallbacks: IntCounterVec,
 }
@@ -78,6 +99,11 @@ impl TargetFamilies {
                 "The part of a target's last requests that failed.",
                 labels,
             )?,
+            key_cooldowns: declare.counters(
+                "ai_gateway_key_cooldowns_total",
+                "Times that one of a target's API keys was left alone for a while, by why.",
+                &["model", "target", "reason"],
+            )?,
             failovers: declare.counters(
                 "ai_gateway_failovers_total",
                 "Requests that went to another target of their model, by why.",
@@ -101,6 +127,8 @@ impl TargetFamilies {
             available: self.available.with_label_values(labels),
             first_token: self.first_token.with_label_values(labels),
             failing: self.failing.with_label_values(labels),
+            key_cooldowns: KeyFault::ALL
+                .map(|why| self.key_cooldowns.with_label_values(&[model, target, why.as_str()])),
         }
     }
 
@@ -133,12 +161,20 @@ pub struct TargetMetrics {
     pub available: Gauge,
     pub first_token: Gauge,
     pub failing: Gauge,
+    key_cooldowns: [IntCounter; KeyFault::ALL.len()],
 }
 
 impl TargetMetrics {
     /// Counts one request.
     pub fn count(&self, result: TargetResult) {
         if let Some(counter) = self.requests.get(result as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a key that is left alone from now on.
+    pub fn count_key_cooldown(&self, why: KeyFault) {
+        if let Some(counter) = self.key_cooldowns.get(why as usize) {
             counter.inc();
         }
     }

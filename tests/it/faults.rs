@@ -197,7 +197,9 @@ async fn a_pooled_connection_that_the_upstream_has_closed_is_no_error() {
 #[actix_web::test]
 async fn connections_that_nobody_needs_are_closed_without_a_further_request() {
     let upstream = Upstream::start(|_| crate::upstream::openai_answer(&["a"])).await;
-    let gateway = TestGateway::before(&upstream).await;
+    // No probe keeps one open.
+    let quiet = "[health]\ninterval_seconds = 3600";
+    let gateway = TestGateway::start(&openai_model(&upstream, quiet)).await;
     assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "a");
     upstream.wait_for_rest().await;
     gateway.inner.shutdown().await;

@@ -88,7 +88,17 @@ struct Log {
     connections: usize,
     /// Of these, those that are open.
     open: usize,
+    /// Questions that are no chats.
+    probes: usize,
+    /// Of these, those for metrics.
+    scrapes: usize,
+    /// What is said to them.
+    metrics: Option<String>,
+    /// What carries such a key is refused, whatever it asks.
+    unwanted_keys: Vec<String>,
 }
+
+const UNWANTED_KEY: &str = r#"{"error":{"message":"no such key"}}"#;
 
 type Script = Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>;
 
@@ -106,8 +116,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Starts an upstream that answers every chat request by `script`. `/v1/models`, `/health`
-    /// and `/api/tags` are answered by themselves.
+    /// Starts an upstream that answers every chat request by `script`. `/v1/models`, `/health`,
+    /// `/api/tags` and `/metrics` are answered by themselves.
     #[allow(clippy::unused_async, reason = "must run within the actix system")]
     pub async fn start(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
@@ -145,6 +155,26 @@ impl Upstream {
 
     pub fn chats(&self) -> Vec<Seen> {
         self.shared.log.lock().unwrap().chats.clone()
+    }
+
+    /// What `/metrics` says from now on; at first there is no such place.
+    pub fn tell_metrics(&self, text: Option<&str>) {
+        self.shared.note(|log| log.metrics = text.map(str::to_owned));
+    }
+
+    /// Refuses with 401 whatever carries this key, probes too.
+    pub fn refuse_key(&self, key: &str) {
+        self.shared.note(|log| log.unwanted_keys.push(format!("Bearer {key}")));
+    }
+
+    /// How often its metrics were asked for.
+    pub fn scrapes(&self) -> usize {
+        self.shared.log.lock().unwrap().scrapes
+    }
+
+    /// Waits until so many questions have come in all that are no chats.
+    pub async fn wait_for_probes(&self, count: usize) {
+        self.wait_until(&format!("{count} probes"), |log| log.probes >= count).await;
     }
 
     pub fn most_running(&self) -> usize {
@@ -199,6 +229,31 @@ impl Shared {
         change(&mut self.log.lock().unwrap());
         self.changed.notify_waiters();
     }
+
+    fn refuses(&self, seen: &Seen) -> bool {
+        let key = seen.header("authorization");
+        key.is_some_and(|key| self.log.lock().unwrap().unwanted_keys.contains(&key))
+    }
+
+    /// What is said to a question that is no chat.
+    fn answer_to_probe(&self, seen: &Seen) -> Option<Vec<u8>> {
+        let json = |text| whole(200, "application/json", text);
+        let answer = match seen.path.as_str() {
+            "/v1/models" => json(r#"{"object":"list","data":[{"id":"test","object":"model"}]}"#),
+            "/health" => json("{}"),
+            "/api/tags" => json(r#"{"models":[{"name":"test"}]}"#),
+            "/metrics" => match &self.log.lock().unwrap().metrics {
+                Some(text) => whole(200, "text/plain; version=0.0.4", text),
+                None => whole(404, "application/json", "{}"),
+            },
+            _ => return None,
+        };
+        self.note(|log| {
+            log.probes += 1;
+            log.scrapes += usize::from(seen.path == "/metrics");
+        });
+        Some(if self.refuses(seen) { whole(401, "application/json", UNWANTED_KEY) } else { answer })
+    }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -221,13 +276,14 @@ async fn converse(mut socket: TcpStream, shared: Arc<Shared>) {
     while let Some(mut seen) = read_request(&mut socket).await {
         seen.earlier = earlier;
         earlier += 1;
-        if let Some(listing) = probe_answer(&seen) {
-            if socket.write_all(&whole(200, "application/json", listing)).await.is_err() {
+        if let Some(answer) = shared.answer_to_probe(&seen) {
+            if socket.write_all(&answer).await.is_err() {
                 return;
             }
             continue;
         }
-        let steps = (shared.script)(&seen);
+        let refused = shared.refuses(&seen).then(|| refusal(401, "", UNWANTED_KEY));
+        let steps = refused.unwrap_or_else(|| (shared.script)(&seen));
         shared.note(|log| {
             log.chats.push(seen);
             log.running += 1;
@@ -302,15 +358,6 @@ async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
     }
     seen.body = String::from_utf8(bytes[head_end..head_end + length].to_vec()).ok()?;
     Some(seen)
-}
-
-fn probe_answer(seen: &Seen) -> Option<&'static str> {
-    match seen.path.as_str() {
-        "/v1/models" => Some(r#"{"object":"list","data":[{"id":"test","object":"model"}]}"#),
-        "/health" => Some("{}"),
-        "/api/tags" => Some(r#"{"models":[{"name":"test"}]}"#),
-        _ => None,
-    }
 }
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {

@@ -7,12 +7,12 @@ use tidegate_protocol::exposition::{EngineLoad, decode_load};
 const VLLM: &str = include_str!("../wire/vllm-metrics.txt");
 const LLAMA: &str = include_str!("../wire/llama-metrics.txt");
 
-fn load(text: &str) -> Option<EngineLoad> {
-    decode_load(text.as_bytes()).ok()
+fn load(text: &str) -> EngineLoad {
+    decode_load(text.as_bytes()).unwrap()
 }
 
-fn told(waiting: u32, cache: Option<f64>) -> Option<EngineLoad> {
-    Some(EngineLoad { waiting, cache })
+fn told(waiting: u32, cache: impl Into<Option<f64>>) -> EngineLoad {
+    EngineLoad { waiting, cache: cache.into() }
 }
 
 /// The same capture, with another value in one of its lines.
@@ -24,14 +24,14 @@ fn with(capture: &str, line: &str, value: &str) -> String {
 
 #[test]
 fn vllm_tells_who_waits_and_how_full_its_cache_is() {
-    assert_eq!(load(VLLM), told(0, Some(0.0)));
+    assert_eq!(load(VLLM), told(0, 0.0));
     let busy = with(VLLM, "vllm:num_requests_waiting{", "7.0");
     // Not to be taken for those that wait.
     let busy = with(&busy, "vllm:num_requests_waiting_by_reason{", "70.0");
     let busy = with(&busy, "vllm:num_requests_running{", "700.0");
-    assert_eq!(load(&with(&busy, "vllm:kv_cache_usage_perc{", "0.25")), told(7, Some(0.25)));
+    assert_eq!(load(&with(&busy, "vllm:kv_cache_usage_perc{", "0.25")), told(7, 0.25));
     let older = VLLM.replace("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc");
-    assert_eq!(load(&with(&older, "vllm:gpu_cache_usage_perc{", "0.5")), told(0, Some(0.5)));
+    assert_eq!(load(&with(&older, "vllm:gpu_cache_usage_perc{", "0.5")), told(0, 0.5));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn llama_tells_who_waits() {
     assert_eq!(load(LLAMA), told(3, None));
     assert_eq!(load(&with(LLAMA, "llamacpp:requests_deferred", "0")), told(0, None));
     let older = format!("{LLAMA}\nllamacpp:kv_cache_usage_ratio 0.75\n");
-    assert_eq!(load(&older), told(3, Some(0.75)));
+    assert_eq!(load(&older), told(3, 0.75));
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn engines_are_taken_together_and_the_fullest_cache_counts() {
                 vllm:num_requests_waiting{engine=\"1\"} 3.0 1700000000000\n\
                 vllm:kv_cache_usage_perc{engine=\"0\"} 0.9\n\
                 vllm:kv_cache_usage_perc{engine=\"1\"} 0.1\n";
-    assert_eq!(load(text), told(5, Some(0.9)));
-    assert_eq!(load(&text.replace('\n', "\r\n")), told(5, Some(0.9)));
+    assert_eq!(load(text), told(5, 0.9));
+    assert_eq!(load(&text.replace('\n', "\r\n")), told(5, 0.9));
 }
 
 #[test]
@@ -64,13 +64,13 @@ fn labels_may_hold_anything_within_their_quotes() {
 fn what_is_no_number_of_requests_is_passed_over() {
     for value in ["NaN", "+Inf", "-1", "", "four", "\"4\""] {
         let text = format!("vllm:num_requests_waiting {value}");
-        assert_eq!(load(&text), None, "{text}");
+        assert!(decode_load(text.as_bytes()).is_err(), "{text}");
         let text = format!("{text}\nvllm:num_requests_waiting 4\n");
         assert_eq!(load(&text), told(4, None), "{text}");
     }
     assert_eq!(load("vllm:num_requests_waiting 1e300"), told(u32::MAX, None));
     let full = "llamacpp:requests_deferred 0\nllamacpp:kv_cache_usage_ratio 17";
-    assert_eq!(load(full), told(0, Some(1.0)));
+    assert_eq!(load(full), told(0, 1.0));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_server_of_another_kind_tells_nothing() {
         let failure = decode_load(text.as_bytes()).unwrap_err();
         assert_eq!(failure.kind, ErrorKind::UpstreamProtocol, "{text}");
     }
-    assert_eq!(load("vllm:kv_cache_usage_perc 0.5"), None, "who waits is not told");
+    assert!(decode_load(b"vllm:kv_cache_usage_perc 0.5").is_err(), "who waits is not told");
 }
 
 proptest! {
