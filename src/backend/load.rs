@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tidegate_protocol::ErrorKind;
+use tidegate_protocol::exposition::EngineLoad;
 use tokio::time::timeout;
 
 use crate::provider::Provider;
@@ -27,7 +28,9 @@ impl LoadWatch {
             return None;
         }
         match timeout(limit, provider.load()).await {
-            Ok(Ok(Some(told))) => Some(Load { waiting: told.waiting, cache: told.cache }),
+            Ok(Ok(Some(EngineLoad { running, waiting, cache }))) => {
+                Some(Load { running, waiting, cache })
+            }
             // One that is not there, or not ready, may tell as soon as it is.
             Ok(Err(failure)) if is_down(failure.kind) => None,
             _ => {
@@ -52,7 +55,6 @@ mod tests {
 
     use futures::future::{FutureExt, LocalBoxFuture, ready};
     use tidegate_protocol::Failure;
-    use tidegate_protocol::exposition::EngineLoad;
 
     use super::*;
     use crate::provider::{Answer, Call, Refused};
@@ -82,7 +84,7 @@ mod tests {
     }
 
     fn busy(waiting: u32) -> EngineLoad {
-        EngineLoad { waiting, cache: None }
+        EngineLoad { waiting, ..EngineLoad::default() }
     }
 
     #[actix_web::test]

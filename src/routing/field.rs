@@ -14,6 +14,8 @@ use crate::config::{Abilities, Ejection, Price, ProviderKind, Target};
 /// What an upstream says of its own load.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Load {
+    /// Requests that it works on, whoever sent them.
+    pub running: u32,
     /// Requests that wait there, whoever sent them.
     pub waiting: u32,
     /// The part of its cache that is taken, 0 to 1, where it says so.
@@ -94,12 +96,13 @@ impl Facts {
         self.first_token.seconds().map(|mean| waited.map_or(mean, |waited| mean.max(waited)))
     }
 
-    /// The part of its slots that is taken, and more where requests of others wait there.
+    /// The part of its slots that is taken: by what this gateway knows, or by what the server said of all
+    /// its clients when it was probed, if that is more.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "small counts")]
     pub fn busy(&self) -> f64 {
-        let waiting = self.load.map_or(0.0, |load| f64::from(load.waiting));
-        (self.active as f64 + waiting) / self.slots as f64
+        let told = self.load.map_or(0.0, |load| f64::from(load.running) + f64::from(load.waiting));
+        told.max(self.active as f64) / self.slots as f64
     }
 }
 

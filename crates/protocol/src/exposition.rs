@@ -8,6 +8,9 @@ use crate::error::{ErrorKind, Failure};
 /// Requests that wait: vLLM's, llama.cpp's. A server has one line for each of its engines.
 const WAITING: [&str; 2] = ["vllm:num_requests_waiting", "llamacpp:requests_deferred"];
 
+/// Requests that are worked on, by the same.
+const RUNNING: [&str; 2] = ["vllm:num_requests_running", "llamacpp:requests_processing"];
+
 /// The part of the cache that is taken: vLLM's, its name before that, llama.cpp's while it had one.
 const CACHE: [&str; 3] =
     ["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "llamacpp:kv_cache_usage_ratio"];
@@ -15,6 +18,8 @@ const CACHE: [&str; 3] =
 /// How busy an inference server is.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EngineLoad {
+    /// Requests that are worked on, at all its engines together; none where nothing is said of them.
+    pub running: u32,
     /// Requests that wait, at all its engines together.
     pub waiting: u32,
     /// The part of its fullest cache that is taken, 0 to 1, where it says so.
@@ -26,11 +31,14 @@ pub struct EngineLoad {
 /// # Errors
 /// Where nothing is said of it.
 pub fn decode_load(text: &[u8]) -> Result<EngineLoad, Failure> {
+    let mut running = 0.0;
     let mut waiting: Option<f64> = None;
     let mut cache: Option<f64> = None;
     for (name, value) in text.split(|byte| *byte == b'\n').filter_map(sample) {
         if WAITING.contains(&name) {
             waiting = Some(waiting.unwrap_or(0.0) + value);
+        } else if RUNNING.contains(&name) {
+            running += value;
         } else if CACHE.contains(&name) {
             cache = Some(cache.unwrap_or(0.0).max(value).min(1.0));
         }
@@ -43,7 +51,7 @@ pub fn decode_load(text: &[u8]) -> Result<EngineLoad, Failure> {
         clippy::cast_sign_loss,
         reason = "not negative, and a cast ends at the largest number there is"
     )]
-    Ok(EngineLoad { waiting: waiting as u32, cache })
+    Ok(EngineLoad { running: running as u32, waiting: waiting as u32, cache })
 }
 
 /// The name and the value of a line, if it is a sample with a value that counts or measures: neither

@@ -7,12 +7,17 @@ use tidegate_protocol::exposition::{EngineLoad, decode_load};
 const VLLM: &str = include_str!("../wire/vllm-metrics.txt");
 const LLAMA: &str = include_str!("../wire/llama-metrics.txt");
 
-fn load(text: &str) -> EngineLoad {
-    decode_load(text.as_bytes()).unwrap()
+fn load(text: &str) -> (u32, Option<f64>) {
+    let EngineLoad { waiting, cache, .. } = decode_load(text.as_bytes()).unwrap();
+    (waiting, cache)
 }
 
-fn told(waiting: u32, cache: impl Into<Option<f64>>) -> EngineLoad {
-    EngineLoad { waiting, cache: cache.into() }
+fn told(waiting: u32, cache: impl Into<Option<f64>>) -> (u32, Option<f64>) {
+    (waiting, cache.into())
+}
+
+fn running(text: &str) -> u32 {
+    decode_load(text.as_bytes()).unwrap().running
 }
 
 /// The same capture, with another value in one of its lines.
@@ -40,6 +45,13 @@ fn llama_tells_who_waits() {
     assert_eq!(load(&with(LLAMA, "llamacpp:requests_deferred", "0")), told(0, None));
     let older = format!("{LLAMA}\nllamacpp:kv_cache_usage_ratio 0.75\n");
     assert_eq!(load(&older), told(3, 0.75));
+}
+
+#[test]
+fn what_is_worked_on_is_told_where_it_is() {
+    assert_eq!((running(LLAMA), running(VLLM)), (1, 0));
+    assert_eq!(running(&with(VLLM, "vllm:num_requests_running{", "12")), 12);
+    assert_eq!(running("vllm:num_requests_waiting 4"), 0);
 }
 
 #[test]
