@@ -134,7 +134,7 @@ fn lines_of(payloads: &[Payload]) -> Vec<Value> {
         match payload {
             Payload::Wire(bytes) => wire.push_str(std::str::from_utf8(bytes).unwrap()),
             Payload::Event { name, data } => {
-                write!(wire, "event: {name}\ndata: {data}\n\n").unwrap();
+                write!(wire, "event: {}\ndata: {data}\n\n", name.as_str()).unwrap();
             }
         }
     }
