@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tidegate::app::{Gateway, shutdown_signal};
-use tidegate::config::{Config, Loaded, Policy, Retries};
+use tidegate::config::{Config, Loaded, Policy};
 use tidegate::simulation;
 use tidegate::telemetry::{logging, panics};
 
@@ -71,9 +71,6 @@ struct Simulate {
     trace: Option<PathBuf>,
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     first_token_timeout: f64,
-    /// How often one request may go out
-    #[arg(long, default_value_t = Retries::default().max_attempts)]
-    max_attempts: u32,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -150,7 +147,6 @@ fn simulate(config: &Config, asked: Simulate) -> ExitCode {
     let Simulate { replicas, policy, requests, load, seed, trace, json, .. } = asked;
     let timeout = Duration::try_from_secs_f64(asked.first_token_timeout).unwrap_or(Duration::MAX);
     let first_token_timeout = timeout.min(MAX_FIRST_TOKEN);
-    let retries = Retries { max_attempts: asked.max_attempts, ..Retries::default() };
     let options = simulation::Options::new(&config.health);
     let options = simulation::Options {
         replicas,
@@ -160,7 +156,6 @@ fn simulate(config: &Config, asked: Simulate) -> ExitCode {
         seed,
         trace,
         first_token_timeout,
-        retries,
         ..options
     };
     match simulation::run(&options) {

@@ -1,6 +1,6 @@
 //! One event after the other: requests come, tokens come, time runs out, replicas die and return. Each
-//! request makes its attempts as the gateway does: another target behind a failure, a proven one first,
-//! others only as far as the allowance for further attempts goes.
+//! request makes its attempts as the gateway does: another target behind a failure, once more where that
+//! is proven, and one that is not only as far as the allowance for further attempts goes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -259,15 +259,19 @@ impl<'a> Engine<'a> {
         self.work(place);
         self.lives[request].state = Stage::Queued;
         self.lives[request].tried.push(place);
-        if made < self.retries.max_attempts
-            && let Ok(other) = self.pick(request)
-        {
-            if other.is_proven(self.time()) || self.allowance.spend() {
+        match self.pick(request) {
+            Ok(other) if self.may_fail_over(made, other.is_proven(self.time())) => {
                 self.ask(request, other);
                 self.let_go(pick);
                 return;
             }
-            self.let_go(other);
+            Ok(other) => self.let_go(other),
+            Err(NoTarget::Busy) if self.may_fail_over(made, false) => {
+                self.queue.push_back(request);
+                self.let_go(pick);
+                return;
+            }
+            Err(_) => {}
         }
         self.let_go(pick);
         // What was not even reached may be asked again.
@@ -278,6 +282,14 @@ impl<'a> Engine<'a> {
         } else {
             self.end(request, |outcome| outcome.errors += 1);
         }
+    }
+
+    fn may_fail_over(&mut self, made: u32, is_proven: bool) -> bool {
+        let Retries { max_attempts, proven_attempts, .. } = self.retries;
+        if is_proven {
+            return made < max_attempts.saturating_add(proven_attempts);
+        }
+        made < max_attempts && self.allowance.spend()
     }
 
     fn die(&mut self, place: usize) {

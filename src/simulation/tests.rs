@@ -6,7 +6,7 @@ use super::replica::{Behaviour, mix};
 use super::report::{Report, Row};
 use super::traffic::Traffic;
 use super::{Options, run};
-use crate::config::{Config, Policy, Retries};
+use crate::config::{Config, Policy};
 
 fn options(replicas: usize, policies: &[Policy]) -> Options {
     let health = Config::parse("", []).unwrap().config.health;
@@ -25,17 +25,14 @@ fn the_default_policy_is_as_good_as_the_healthy_alone_and_turns_are_not() {
         let (fastest, turns) = (row(&report, Policy::Fastest), row(&report, Policy::Weighted));
         assert!(fastest.p99 <= 1.3 * report.reference.p99, "{report}");
         assert!(turns.p99 >= 3.0 * fastest.p99, "{report}");
-        // Two attempts may both hit what nobody knows to be bad yet; a third may not.
-        assert!(fastest.errors <= 1, "{report}");
         assert!(fastest.back_after <= 10.0, "{report}");
     }
 }
 
 #[test]
-fn with_three_attempts_nobody_gets_an_error() {
+fn nobody_gets_an_error_where_any_target_could_answer() {
     for (replicas, seed) in [(8, 1), (8, 2), (40, 1), (200, 1)] {
-        let retries = Retries { max_attempts: 3, ..Retries::default() };
-        let options = Options { seed, retries, ..options(replicas, &[Policy::Fastest]) };
+        let options = Options { seed, ..options(replicas, &[Policy::Fastest]) };
         let report = run(&options).unwrap();
         assert_eq!(row(&report, Policy::Fastest).errors, 0, "{report}");
     }
