@@ -4,11 +4,12 @@
 //! 1. [`config`], [`telemetry`], [`provider`]: settings, metrics and logs, and the code that
 //!    speaks to upstreams.
 //! 2. [`access`], [`routing`]: who may ask, and which model answers.
-//! 3. [`admission`], [`backend`]: whether a request passes; permits, queue and time limits.
-//! 4. [`stream`]: one actor per answer.
-//! 5. [`registry`]: the streams of a worker: cap, cancel, list, drain.
-//! 6. [`http`]: routes, dialects, responses.
-//! 7. [`app`]: wiring, start and shutdown.
+//! 3. [`simulation`]: routing on virtual time. [`store`]: answers that are kept.
+//! 4. [`admission`], [`backend`]: whether a request passes; permits, queue and time limits.
+//! 5. [`stream`]: one actor per answer.
+//! 6. [`registry`]: the streams of a worker: cap, cancel, list, drain.
+//! 7. [`http`]: routes, dialects, responses.
+//! 8. [`app`]: wiring, start and shutdown.
 //!
 //! A module imports lower layers only; `tests/tidy.rs` holds the code to it. The wire formats are
 //! a crate of their own, `tidegate-protocol`.
@@ -22,6 +23,7 @@ pub mod http;
 pub mod provider;
 pub mod registry;
 pub mod routing;
+pub mod simulation;
 pub mod store;
 pub mod stream;
 pub mod telemetry;

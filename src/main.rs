@@ -1,4 +1,5 @@
-//! The command line: serve, check the configuration, ask a running gateway for its health.
+//! The command line: serve, check the configuration, simulate routing, ask a running gateway for its
+//! health.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command line speaks to people")]
 
@@ -6,9 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tidegate::app::{Gateway, shutdown_signal};
-use tidegate::config::{Config, Loaded};
+use tidegate::config::{Config, Loaded, Policy};
+use tidegate::simulation;
 use tidegate::telemetry::{logging, panics};
 
 /// It keeps blocks of one size together and so holds many slow streams in fewer pages than glibc,
@@ -19,6 +21,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Bad usage or a configuration with faults, as clap's own exit code.
 const EXIT_USAGE: u8 = 2;
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+/// As the configuration has it.
+const MAX_FIRST_TOKEN: Duration = Duration::from_secs(3600);
 
 /// An LLM streaming gateway: every answer is an actor that can be listed, cancelled and watched.
 #[derive(Parser)]
@@ -37,12 +41,49 @@ enum Command {
     Serve,
     /// Validate the configuration and print the one in effect, secrets hidden
     Check,
+    /// Show what each routing policy makes of a fleet that misbehaves, on virtual time
+    Simulate(Simulate),
     /// Exit 0 if a running gateway answers its health check
     Health {
         /// Where to ask [default: /health on this machine, at the configured port]
         #[arg(long)]
         url: Option<String>,
     },
+}
+
+#[derive(Args)]
+struct Simulate {
+    /// Of every eight two are slow, one fails 20 %, one hangs, one dies and comes back
+    #[arg(long, default_value_t = 100)]
+    replicas: usize,
+    /// One of the policies, or all
+    #[arg(long, default_value = "all", value_parser = policies)]
+    policy: Policies,
+    #[arg(long, default_value_t = 100_000)]
+    requests: usize,
+    /// The part of what the healthy replicas can do that is asked for
+    #[arg(long, default_value_t = 0.6)]
+    load: f64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A recording to be played: JSON lines, as docs/routing.md has them
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    first_token_timeout: f64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone)]
+struct Policies(Vec<Policy>);
+
+fn policies(name: &str) -> Result<Policies, String> {
+    let named: Vec<_> =
+        Policy::ALL.into_iter().filter(|p| name == "all" || name == p.as_str()).collect();
+    let known = || Policy::ALL.map(Policy::as_str).join(", ");
+    if named.is_empty() { Err(format!("there is: all, {}", known())) } else { Ok(Policies(named)) }
 }
 
 fn main() -> ExitCode {
@@ -66,6 +107,7 @@ fn main() -> ExitCode {
             println!("{}", loaded.render());
             ExitCode::SUCCESS
         }
+        Command::Simulate(asked) => simulate(&loaded.config, asked),
         Command::Health { url } => {
             let port = loaded.config.server.port;
             let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{port}/health"));
@@ -99,6 +141,32 @@ fn serve(loaded: Loaded) -> ExitCode {
             }
         }
     })
+}
+
+fn simulate(config: &Config, asked: Simulate) -> ExitCode {
+    let Simulate { replicas, policy, requests, load, seed, trace, json, .. } = asked;
+    let timeout = Duration::try_from_secs_f64(asked.first_token_timeout).unwrap_or(Duration::MAX);
+    let first_token_timeout = timeout.min(MAX_FIRST_TOKEN);
+    let options = simulation::Options::new(&config.health);
+    let options = simulation::Options {
+        replicas,
+        policies: policy.0,
+        requests,
+        load,
+        seed,
+        trace,
+        first_token_timeout,
+        ..options
+    };
+    match simulation::run(&options) {
+        Ok(report) if json => println!("{}", report.to_json()),
+        Ok(report) => println!("{report}"),
+        Err(error) => {
+            eprintln!("tidegate: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 async fn health(url: &str) -> ExitCode {

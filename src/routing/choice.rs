@@ -17,6 +17,9 @@ pub struct Choice<'a> {
     /// These were asked for the same answer already.
     pub tried: &'a [usize],
     pub now: Instant,
+    /// From 0 to 1, drawn for this choice: it spares those that get no such share yet, however often
+    /// they are drawn.
+    pub luck: f64,
     pub rng: &'a mut dyn RngCore,
 }
 
@@ -38,9 +41,8 @@ impl<'a> Choice<'a> {
 
     /// Whether a target that came back not long ago is passed over this time.
     #[must_use]
-    pub fn spares(&mut self, facts: &Facts) -> bool {
-        let share = self.share(facts);
-        share < 1.0 && self.rng.random::<f64>() >= share
+    pub fn spares(&self, facts: &Facts) -> bool {
+        self.share(facts) <= self.luck
     }
 
     /// Any target that may be asked, each as likely as another but those that are spared.

@@ -8,15 +8,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::recent::{self, Recent};
 use crate::config::Ejection;
 
-/// Old results count for half after so long.
-const HALF_LIFE: Duration = Duration::from_secs(10);
-/// So many results say something about a share, if so many of them are failures: one may be chance.
-const TELLING: f64 = 10.0;
-const TELLING_FAILURES: f64 = 2.5;
-/// A target of which nothing is known is trusted as if so many requests had gone well.
-const TRUST: f64 = 5.0;
 /// A target that came back gets this part of its share at first.
 const FIRST_SHARE: f64 = 0.1;
 
@@ -132,7 +126,7 @@ impl Circuit {
     /// Whether its last request went well, and not long ago.
     #[must_use]
     pub fn is_proven(&self, now: Instant) -> bool {
-        let lately = |at: Instant| now.saturating_duration_since(at) < 2 * HALF_LIFE;
+        let lately = |at: Instant| now.saturating_duration_since(at) < 2 * recent::HALF_LIFE;
         self.in_a_row == 0 && self.state == State::Closed && self.proven.is_some_and(lately)
     }
 
@@ -225,8 +219,9 @@ impl Circuit {
     }
 
     /// A probe found the target, or did not. One that is found after it was not need not wait for its
-    /// trial: it has come back. One that answers probes all the time, and not requests, waits.
-    pub fn probed(&mut self, now: Instant, found: bool, rules: &Ejection) {
+    /// trial: it has come back. One that answers probes all the time, and not requests, waits. Gives
+    /// whether that changed anything.
+    pub fn probed(&mut self, now: Instant, found: bool, rules: &Ejection) -> bool {
         let is_back = std::mem::replace(&mut self.missed, !found) && found;
         match self.state {
             State::Closed if !found => self.fail(now, rules, false),
@@ -234,8 +229,9 @@ impl Circuit {
                 self.state = State::HalfOpen { on_trial: false };
                 self.opened = 0;
             }
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     /// A probe was refused a connection: nobody is there, and asking is in vain until one gets through.
@@ -257,40 +253,6 @@ impl Circuit {
         let doubled = rules.open.saturating_mul(1 << self.opened.min(16));
         self.opened = self.opened.saturating_add(1);
         self.state = State::Open { until: now + doubled.min(rules.max_open) };
-    }
-}
-
-/// How the last requests went: counts in which what is long ago counts for less.
-#[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    all: f64,
-    failed: f64,
-    at: Option<Instant>,
-}
-
-impl Recent {
-    fn note(&mut self, now: Instant, failed: bool) {
-        let faded = self.faded(now);
-        self.all = self.all * faded + 1.0;
-        self.failed = self.failed * faded + f64::from(u8::from(failed));
-        self.at = Some(now);
-    }
-
-    /// What the counts are worth now.
-    fn faded(&self, now: Instant) -> f64 {
-        let age = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        (-age.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2()
-    }
-
-    fn share(&self, now: Instant) -> Option<f64> {
-        let faded = self.faded(now);
-        let is_telling = self.all * faded >= TELLING && self.failed * faded >= TELLING_FAILURES;
-        is_telling.then(|| self.failed / self.all)
-    }
-
-    fn doubt(&self, now: Instant) -> f64 {
-        let faded = self.faded(now);
-        self.failed * faded / self.all.mul_add(faded, TRUST)
     }
 }
 

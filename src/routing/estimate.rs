@@ -9,6 +9,9 @@ const WEIGHT_UP: f64 = 0.3;
 const WEIGHT_DOWN: f64 = 0.1;
 /// After so long without a sample the next one counts for most of the mean.
 const MEMORY: Duration = Duration::from_secs(10);
+/// After so long a sample that is sooner is believed at once: whoever was slow is asked but rarely, and
+/// has become fast.
+const FORGETS: Duration = Duration::from_secs(5);
 
 /// The mean of one target.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,9 +28,14 @@ impl Estimate {
             self.seconds = sample;
             return;
         };
-        let age = now.saturating_duration_since(last).as_secs_f64();
-        let least = if sample > self.seconds { WEIGHT_UP } else { WEIGHT_DOWN };
-        let weight = (1.0 - (-age / MEMORY.as_secs_f64()).exp()).max(least);
+        let age = now.saturating_duration_since(last);
+        if age >= FORGETS && sample < self.seconds {
+            self.seconds = sample;
+            return;
+        }
+        let age = age.as_secs_f64();
+        let floor = if sample > self.seconds { WEIGHT_UP } else { WEIGHT_DOWN };
+        let weight = (1.0 - (-age / MEMORY.as_secs_f64()).exp()).max(floor);
         self.seconds += weight * (sample - self.seconds);
     }
 

@@ -99,10 +99,20 @@ impl Facts {
     /// The part of its slots that is taken: by what this gateway knows, or by what the server said of all
     /// its clients when it was probed, if that is more.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "small counts")]
     pub fn busy(&self) -> f64 {
+        self.busy_with(0)
+    }
+
+    /// The same, were it given one more request.
+    #[must_use]
+    pub fn busy_with_one_more(&self) -> f64 {
+        self.busy_with(1)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "small counts")]
+    fn busy_with(&self, more: usize) -> f64 {
         let told = self.load.map_or(0.0, |load| f64::from(load.running) + f64::from(load.waiting));
-        told.max(self.active as f64) / self.slots as f64
+        (told.max(self.active as f64) + more as f64) / self.slots.max(1) as f64
     }
 }
 
@@ -212,10 +222,10 @@ impl Field {
         let until = facts.circuit.passes_at(now);
         match (*known, until) {
             (None, Some(_)) => {
-                (self.ejected, self.slots) = (self.ejected + 1, self.slots - facts.slots)
+                (self.ejected, self.slots) = (self.ejected + 1, self.slots - facts.slots);
             }
             (Some(_), None) => {
-                (self.ejected, self.slots) = (self.ejected - 1, self.slots + facts.slots)
+                (self.ejected, self.slots) = (self.ejected - 1, self.slots + facts.slots);
             }
             _ => {}
         }

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::choice::Choice;
 use super::circuit::CircuitState;
@@ -130,10 +130,10 @@ impl Fleet {
         }
         let mut state = self.lock();
         let rules = state.field.rules().clone();
-        if let Some(facts) = state.field.get_mut(target) {
-            facts.circuit.probed(now, found, &rules);
+        let facts = state.field.get_mut(target);
+        if facts.is_some_and(|facts| facts.circuit.probed(now, found, &rules)) {
+            state.changed(target, now);
         }
-        state.changed(target, now);
     }
 
     /// A probe was refused a connection.
@@ -183,7 +183,8 @@ impl State {
     /// By the policy; for another attempt by who is most surely up, whatever the policy.
     fn choose(&mut self, need: &Need, tried: &[usize], now: Instant) -> Option<usize> {
         let Self { field, policy, rng, .. } = self;
-        let mut choice = Choice { field, need, tried, now, rng };
+        let luck = rng.random();
+        let mut choice = Choice { field, need, tried, now, luck, rng };
         let proven = if tried.is_empty() { None } else { failover::choose(&mut choice) };
         proven.or_else(|| policy.choose(&mut choice))
     }
@@ -197,7 +198,7 @@ impl State {
         now: Instant,
     ) -> Option<usize> {
         let Self { field, rng, .. } = self;
-        Choice { field, need, tried, now, rng }.allowed(target).map(|_| target)
+        Choice { field, need, tried, now, luck: 0.0, rng }.allowed(target).map(|_| target)
     }
 
     fn why_none(&self, need: &Need, tried: &[usize], now: Instant) -> NoTarget {
@@ -328,3 +329,6 @@ impl Drop for Pick {
         state.changed(target, now);
     }
 }
+
+#[cfg(test)]
+mod tests;

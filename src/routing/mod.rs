@@ -8,9 +8,12 @@
 //! - [`fleet`]: the targets of one model: choosing one, and learning from how it went.
 //! - `field`: the targets as policies see them. `choice`: which of them may be asked for a request.
 //! - [`policy`]: how one is chosen, a file each. `sparse_set`: what they draw from.
-//! - `circuit`: whether a target is asked at all. `estimate`: how soon it answers.
+//! - `circuit`: whether a target is asked at all. `recent`: how its last requests
+//!   went. `estimate`: how soon it answers.
 //! - `fault`: which failures are a target's own.
 
+#[cfg(test)]
+mod bed;
 pub mod catalog;
 mod choice;
 mod circuit;
@@ -20,6 +23,7 @@ mod field;
 pub mod fleet;
 pub mod need;
 pub mod policy;
+mod recent;
 mod sparse_set;
 
 pub use catalog::{Catalog, Route};

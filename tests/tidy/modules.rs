@@ -8,7 +8,7 @@ use crate::source::{Word, code, is_word, members, without_tests, words};
 const LAYERS: [&[&str]; 8] = [
     &["config", "telemetry", "provider"],
     &["access", "routing"],
-    &["store"],
+    &["store", "simulation"],
     &["admission", "backend"],
     &["stream"],
     &["registry"],

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use super::Policy;
+use super::fastest::cost;
 use crate::config::Price;
 use crate::routing::choice::Choice;
-use crate::routing::field::{Facts, Field};
+use crate::routing::field::Field;
 use crate::routing::need::Need;
 use crate::routing::sparse_set::SparseSet;
 
@@ -36,7 +37,7 @@ struct Tier {
 impl Policy for Cheapest {
     fn choose(&mut self, choice: &mut Choice<'_>) -> Option<usize> {
         self.order.clear();
-        let costs = self.tiers.iter().map(|tier| cost(tier.price, choice.need));
+        let costs = self.tiers.iter().map(|tier| price_of(tier.price, choice.need));
         self.order.extend(costs.zip(0..));
         self.order.sort_unstable();
         let tiers = self.order.iter().filter_map(|(_, tier)| self.tiers.get(*tier));
@@ -57,7 +58,7 @@ impl Policy for Cheapest {
 }
 
 /// What a request costs, but for a constant factor.
-fn cost(price: Price, need: &Need) -> u128 {
+fn price_of(price: Price, need: &Need) -> u128 {
     let answer = need.max_tokens.unwrap_or(ANSWER_TOKENS);
     u128::from(price.input_micros) * u128::from(need.prompt_tokens)
         + u128::from(price.output_micros) * u128::from(answer)
@@ -66,10 +67,6 @@ fn cost(price: Price, need: &Need) -> u128 {
 fn better_of_two(open: &[usize], choice: &mut Choice<'_>) -> Option<usize> {
     let one = choice.one_of(open)?;
     let two = choice.one_of(open)?;
-    let cost = |target| choice.field.get(target).map_or(f64::MAX, |facts| rate(facts, choice));
-    Some(if cost(two) < cost(one) { two } else { one })
-}
-
-fn rate(facts: &Facts, choice: &Choice<'_>) -> f64 {
-    facts.seconds(choice.now).unwrap_or(0.0) * (1.0 + facts.busy())
+    let rate = |target| choice.field.get(target).map_or(f64::MAX, |facts| cost(facts, choice.now));
+    Some(if rate(two) < rate(one) { two } else { one })
 }

@@ -44,8 +44,8 @@ fn is_over(facts: &Facts, choice: &Choice<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Bed, shares};
     use crate::config::Policy;
+    use crate::routing::bed::{Bed, shares};
 
     #[test]
     fn who_works_on_the_least_is_asked() {

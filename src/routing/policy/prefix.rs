@@ -36,8 +36,8 @@ impl Prefix {
         let prefixes = &choice.need.prefixes;
         // Half a conversation is worth going back for. What all have in common, all will soon have.
         let worth = prefixes.len().div_ceil(2).saturating_sub(1);
-        let known = prefixes.get(worth..)?.iter().rev();
-        let target = known.filter_map(|prefix| self.seen.get(*prefix)).next()?;
+        let mut known = prefixes.get(worth..)?.iter().rev();
+        let target = known.find_map(|prefix| self.seen.get(*prefix))?;
         let facts = choice.allowed(target)?;
         let most = self.tally.busy() * TIMES + MORE;
         let is_fit = facts.busy() <= most && self.fastest.is_good(facts, choice.now);

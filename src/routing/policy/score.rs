@@ -43,7 +43,6 @@ impl Policy for Score {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 fn score(facts: &Facts, choice: &Choice<'_>) -> f64 {
     let works = (1.0 - facts.circuit.doubt(choice.now)).powi(FAILING_WEIGHS);
     let seconds = match facts.seconds(choice.now) {
@@ -52,7 +51,5 @@ fn score(facts: &Facts, choice: &Choice<'_>) -> f64 {
         // Somebody is finding out.
         None => f64::MAX.sqrt(),
     };
-    let weight = f64::from(facts.weight) * facts.slots as f64;
-    let waiting = facts.load.map_or(0.0, |load| f64::from(load.waiting));
-    works * weight / (seconds * (1.0 + facts.active as f64 + waiting))
+    works * f64::from(facts.weight) / (seconds * facts.busy_with_one_more())
 }

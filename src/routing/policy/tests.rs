@@ -1,74 +1,10 @@
 //! What each policy promises, over the fleet as it is used.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use crate::config::{Ejection, Policy, Price, ProviderKind, Routing, Target};
-use crate::routing::{Fault, Fleet, Need, Pick};
-
-pub const MILLI: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A fleet, and a clock that goes when it is told to.
-pub struct Bed {
-    pub fleet: Arc<Fleet>,
-    pub now: Instant,
-    pub need: Need,
-}
-
-impl Bed {
-    pub fn new(policy: Policy, count: usize, change: impl Fn(&mut [Target])) -> Self {
-        let target = |at| Target {
-            name: format!("t{at}"),
-            max_concurrency: 1000,
-            ..Target::of(ProviderKind::Vllm, "", "m")
-        };
-        let mut targets: Vec<_> = (0..count).map(target).collect();
-        change(&mut targets);
-        let routing = Routing { policy, prefix_entries: 1000, ..Routing::default() };
-        let now = Instant::now();
-        let fleet = Fleet::new(&targets, &routing, Ejection::default(), 7, now);
-        Self { fleet, now, need: Need::default() }
-    }
-
-    pub fn pick(&mut self) -> Pick {
-        self.fleet.pick(&self.need, &[], self.now).unwrap()
-    }
-
-    /// A request that is answered after `time` of a target's, and is over.
-    pub fn answered(&mut self, time: impl Fn(usize) -> Duration) -> usize {
-        let mut pick = self.pick();
-        let target = pick.target();
-        let then = self.now + time(target);
-        pick.begun(then);
-        pick.succeeded(then);
-        self.now += MILLI;
-        target
-    }
-
-    /// Fails so often that the circuit opens.
-    pub fn eject(&mut self, target: usize) {
-        for _ in 0..3 {
-            let need = Need { target: Some(target), ..Need::default() };
-            self.fleet.pick(&need, &[], self.now).unwrap().failed(self.now, Fault::Failed);
-        }
-    }
-
-    /// How many of `count` requests, each over at once, every target gets.
-    pub fn counts(&mut self, count: usize, targets: usize) -> Vec<usize> {
-        let mut counts = vec![0; targets];
-        (0..count).for_each(|_| counts[self.answered(|_| 100 * MILLI)] += 1);
-        counts
-    }
-}
-
-/// How many of these requests each target has.
-pub fn shares(picks: &[Pick], targets: usize) -> Vec<usize> {
-    let mut counts = vec![0; targets];
-    picks.iter().for_each(|pick| counts[pick.target()] += 1);
-    counts
-}
+use crate::config::{Policy, Price};
+use crate::routing::Need;
+use crate::routing::bed::{Bed, MILLI, SECOND, shares};
 
 #[test]
 fn every_policy_asks_those_only_that_may_be_asked() {
@@ -110,13 +46,14 @@ fn every_policy_goes_back_to_a_target_that_has_come_back() {
 
 #[test]
 fn a_target_that_is_back_gets_little_at_first() {
-    for policy in [Policy::Fastest, Policy::Weighted, Policy::LeastBusy, Policy::Sticky] {
+    for policy in Policy::ALL {
         let mut bed = Bed::new(policy, 2, |_| {});
+        bed.warm(2);
         bed.eject(0);
         bed.now += 6 * SECOND;
         // The trial goes well.
         bed.need.target = Some(0);
-        bed.answered(|_| MILLI);
+        bed.answered(|_| 100 * MILLI);
         bed.need.target = None;
         let mut held = Vec::new();
         for session in 0..1000 {
@@ -124,7 +61,7 @@ fn a_target_that_is_back_gets_little_at_first() {
             held.push(bed.pick());
         }
         let asked = shares(&held, 2)[0];
-        assert!((10..=200).contains(&asked), "{policy:?}: {asked}");
+        assert!((10..=250).contains(&asked), "{policy:?}: {asked}");
     }
 }
 
@@ -168,9 +105,9 @@ fn only_the_sessions_of_a_lost_target_move_and_they_come_back() {
     let mut heirs = vec![0; 10];
     for (session, target) in &before {
         if *target == 4 {
-            heirs[without[session]] += 1
+            heirs[without[session]] += 1;
         } else {
-            assert_eq!(without[session], *target)
+            assert_eq!(without[session], *target);
         }
     }
     assert_eq!(heirs[4], 0);
@@ -186,20 +123,22 @@ fn only_the_sessions_of_a_lost_target_move_and_they_come_back() {
 #[test]
 fn sessions_are_spread_by_weight() {
     let mut bed = Bed::new(Policy::Sticky, 4, |targets| targets[3].weight = 3);
-    let mut counts = [0; 4];
+    let mut counts = [0_usize; 4];
     for session in 0..6000 {
         bed.need.session = session;
         counts[bed.answered(|_| MILLI)] += 1;
     }
-    for (count, expected) in counts.iter().zip([1000_usize, 1000, 1000, 3000]) {
-        assert!(usize::abs_diff(*count, expected) < expected / 4, "{counts:?}");
+    for (count, expected) in counts.iter().zip([1000, 1000, 1000, 3000]) {
+        assert!(count.abs_diff(expected) < expected / 4, "{counts:?}");
     }
 }
 
 #[test]
 fn no_session_overloads_its_target() {
     let mut bed = Bed::new(Policy::Sticky, 10, |targets| {
-        targets.iter_mut().for_each(|target| target.max_concurrency = 40);
+        for target in targets {
+            target.max_concurrency = 40;
+        }
     });
     bed.need.session = 1;
     let held: Vec<_> = (0..100).map(|_| bed.pick()).collect();
@@ -249,8 +188,11 @@ fn what_has_become_fast_again_is_found_out() {
 #[test]
 fn a_conversation_goes_back_to_who_has_seen_it_unless_that_is_far_busier() {
     let mut bed = Bed::new(Policy::Prefix, 8, |targets| {
-        targets.iter_mut().for_each(|target| target.max_concurrency = 16);
+        for target in targets {
+            target.max_concurrency = 16;
+        }
     });
+    bed.warm(8);
     let mut first = Vec::new();
     for conversation in 0..50_u64 {
         bed.need.prefixes = vec![1, 100 + conversation];
