@@ -66,12 +66,10 @@ impl Facts {
     /// Whether it can do what a request needs.
     #[must_use]
     pub fn is_able(&self, need: &Need) -> bool {
-        let Abilities { context_length, tools, images, audio } = self.abilities;
+        let context_length = self.abilities.context_length;
         let asked = need.prompt_tokens.saturating_add(need.max_tokens.unwrap_or(0));
         !need.unfit.contains(&self.provider)
-            && (tools || !need.tools)
-            && (images || !need.images)
-            && (audio || !need.audio)
+            && need.skills.are_within(&self.abilities)
             && (self.continues || !need.continues)
             && context_length.is_none_or(|length| asked <= length)
     }

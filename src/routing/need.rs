@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tidegate_protocol::chat::{Chat, Message, Part};
 use tidegate_protocol::{Request, Task};
 
-use crate::config::{Policy, ProviderKind, Routing, StickyBy};
+use crate::config::{Abilities, Policy, ProviderKind, Routing, StickyBy};
 
 /// So many beginnings of a conversation are hashed: its first messages, which are what long
 /// conversations share.
@@ -16,9 +16,7 @@ const BYTES_PER_TOKEN: usize = 4;
 /// What a request needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Need {
-    pub tools: bool,
-    pub images: bool,
-    pub audio: bool,
+    pub skills: Skills,
     /// It is the rest of an answer: only some go on with one.
     pub continues: bool,
     /// About how long the prompt is.
@@ -34,6 +32,24 @@ pub struct Need {
     /// One number for each of the conversation's beginnings, the shortest first. Equal beginnings have
     /// equal numbers.
     pub prefixes: Vec<u64>,
+}
+
+/// What not every model can do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skills {
+    pub tools: bool,
+    pub images: bool,
+    pub audio: bool,
+}
+
+impl Skills {
+    /// Whether a target with these abilities can do it.
+    #[must_use]
+    pub fn are_within(self, abilities: &Abilities) -> bool {
+        (abilities.tools || !self.tools)
+            && (abilities.images || !self.images)
+            && (abilities.audio || !self.audio)
+    }
 }
 
 /// Who asks, for what stays together by user.
@@ -81,9 +97,11 @@ fn of_chat(chat: &Chat) -> Need {
         described + tool.parameters.as_ref().map_or(0, |schema| schema.get().len())
     });
     Need {
-        tools: !chat.tools.is_empty(),
-        images: parts().any(|part| matches!(part, Part::Image(_))),
-        audio: parts().any(|part| matches!(part, Part::Audio { .. })),
+        skills: Skills {
+            tools: !chat.tools.is_empty(),
+            images: parts().any(|part| matches!(part, Part::Image(_))),
+            audio: parts().any(|part| matches!(part, Part::Audio { .. })),
+        },
         prompt_tokens: tokens(text.sum::<usize>() + tools.sum::<usize>()),
         max_tokens: chat.sampling.max_tokens,
         ..Need::default()
@@ -127,11 +145,11 @@ fn prefixes(request: &Request) -> Vec<u64> {
                 tool.name.hash(&mut hasher);
             }
             let messages = chat.messages.iter().take(PREFIXES);
-            let hashed = messages.map(|message| {
+            let numbers = messages.map(|message| {
                 hash_message(message, &mut hasher);
                 hasher.finish()
             });
-            hashed.collect()
+            numbers.collect()
         }
         Task::Completion(completion) => vec![hash_of(&completion.prompt)],
         Task::Embedding(_) => Vec::new(),
@@ -178,7 +196,7 @@ mod tests {
     fn what_a_request_holds_is_what_it_needs() {
         let mut request = chat(&[(Role::User, &"x".repeat(400))]);
         let plain = need(&request, Policy::Fastest);
-        assert_eq!((plain.tools, plain.images, plain.audio), (false, false, false));
+        assert_eq!(plain.skills, Skills::default());
         assert_eq!((plain.prompt_tokens, plain.max_tokens), (100, None));
         let Task::Chat(chat) = &mut request.task else { panic!("a chat") };
         chat.tools.push(Tool::default());
@@ -186,7 +204,8 @@ mod tests {
         chat.messages[0].content.push(Part::Image("data:".to_owned()));
         chat.messages[0].content.push(Part::Audio { data: String::new(), format: String::new() });
         let all = need(&request, Policy::Fastest);
-        assert_eq!((all.tools, all.images, all.audio, all.max_tokens), (true, true, true, Some(7)));
+        let skills = Skills { tools: true, images: true, audio: true };
+        assert_eq!((all.skills, all.max_tokens), (skills, Some(7)));
     }
 
     #[test]

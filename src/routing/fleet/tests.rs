@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::ProviderKind;
 use crate::routing::bed::{Bed, MILLI, SECOND, shares};
+use crate::routing::need::Skills;
 
 const POLICY: crate::config::Policy = crate::config::Policy::Fastest;
 
@@ -128,8 +129,9 @@ fn why_there_is_none_is_told() {
     let none = |bed: &Bed, need: &Need, tried: &[usize]| {
         bed.fleet.pick(need, tried, bed.now).err().unwrap()
     };
-    let images = Need { images: true, ..Need::default() };
-    let all = Need { images: true, unfit: vec![ProviderKind::Vllm], ..Need::default() };
+    let skills = Skills { images: true, ..Skills::default() };
+    let images = Need { skills, ..Need::default() };
+    let all = Need { skills, unfit: vec![ProviderKind::Vllm], ..Need::default() };
     assert_eq!(none(&bed, &all, &[]), NoTarget::Unable);
     assert!(bed.fleet.is_able(&images) && !bed.fleet.is_able(&all));
     assert!(!bed.fleet.is_able(&Need { target: Some(0), ..images.clone() }));

@@ -16,7 +16,7 @@ fn every_policy_asks_those_only_that_may_be_asked() {
         });
         bed.eject(3);
         let _full = bed.fleet.pick(&Need { target: Some(2), ..Need::default() }, &[], bed.now);
-        bed.need.tools = true;
+        bed.need.skills.tools = true;
         for session in 0..200 {
             bed.need.session = session;
             assert!(matches!(bed.answered(|_| 10 * MILLI), 4 | 5), "{policy:?}");
@@ -81,9 +81,9 @@ fn turns_are_by_weight_within_a_percent_and_evenly_spread() {
 #[test]
 fn who_is_passed_over_keeps_its_turn_and_does_not_make_up_for_more() {
     let mut bed = Bed::new(Policy::Weighted, 3, |targets| targets[0].abilities.tools = false);
-    bed.need.tools = true;
+    bed.need.skills.tools = true;
     assert_eq!(bed.counts(60, 3), [0, 30, 30]);
-    bed.need.tools = false;
+    bed.need.skills.tools = false;
     assert_eq!(bed.answered(|_| MILLI), 0);
     let counts = bed.counts(60, 3);
     assert!(counts.iter().all(|count| count.abs_diff(20) <= 1), "{counts:?}");
