@@ -13,14 +13,14 @@ const MIN_KEY_CHARS: usize = 32;
 const DEFAULT_NAME: &str = "default";
 
 /// Who may use the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
     /// Empty leaves the gateway open to everybody who reaches it.
     pub keys: Vec<ApiKey>,
 }
 
 /// A key that opens the gateway.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Whose key it is: streams and rate limits belong to the name.
     pub name: String,

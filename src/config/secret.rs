@@ -81,6 +81,15 @@ impl Secret {
     }
 }
 
+/// In constant time too: a configuration is compared with the one before it.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
+}
+
+impl Eq for Secret {}
+
 /// Hides what begins with `begin`, up to the next blank.
 fn hide_words(begin: &str, text: String) -> String {
     if !text.contains(begin) {

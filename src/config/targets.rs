@@ -49,7 +49,7 @@ impl ProviderKind {
 }
 
 /// One upstream that runs a model.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// Unique within its model: metrics, the stream list and requests that choose go by it.
     pub name: String,
