@@ -56,6 +56,12 @@ impl Origin {
         load_text(&name, text.unwrap_or_default(), self.environment.iter().cloned())
     }
 
+    /// The fault that there is no file.
+    #[must_use]
+    pub fn missing(&self) -> Faults {
+        Faults(vec![self.unreadable(&io::ErrorKind::NotFound.into())])
+    }
+
     fn unreadable(&self, error: &io::Error) -> Fault {
         let source = if self.asked_for { Source::Argument("--config") } else { Source::Default };
         unreadable(&self.path.display().to_string(), source, error)

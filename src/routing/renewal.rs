@@ -30,7 +30,8 @@ impl Fleet {
             && self.slots.iter().zip(targets).all(|(slot, target)| {
                 state.field.get(*slot).is_some_and(|facts| facts.is_as(target))
             });
-        if is_latest && says_the_same && state.routing == *routing && *state.field.rules() == rules {
+        if is_latest && says_the_same && state.routing == *routing && *state.field.rules() == rules
+        {
             return Arc::clone(self);
         }
         let mut facts = state.field.take();
@@ -65,7 +66,8 @@ fn place(facts: &mut Vec<Facts>, targets: &[Target]) -> Box<[usize]> {
         let known = |facts: &Facts| facts.fleets > 0 && facts.is_retired;
         let same = facts.iter().position(|facts| known(facts) && facts.upstream == upstream);
         // One that has only another name is still the same upstream.
-        let alike = || facts.iter().position(|facts| known(facts) && facts.upstream.is_like(&upstream));
+        let alike =
+            || facts.iter().position(|facts| known(facts) && facts.upstream.is_like(&upstream));
         let free = || facts.iter().position(|facts| facts.fleets == 0);
         let (slot, is_new) = match same.or_else(alike) {
             Some(slot) => (slot, false),

@@ -102,9 +102,7 @@ mod tests {
         let hold = || {
             let of = family.clone();
             let remove = move || remove(&of, &[("model", "a")]);
-            living.hold(&["a"], remove, |life| {
-                (life, family.with_label_values(&["a", "won"]))
-            })
+            living.hold(&["a"], remove, |life| (life, family.with_label_values(&["a", "won"])))
         };
         let (first, second) = (hold(), hold());
         first.1.inc();

@@ -54,6 +54,7 @@ mod openai;
 mod pipelining;
 mod preempt;
 mod queue;
+mod reload;
 mod responses;
 mod responses_kept;
 mod responses_resumed;
