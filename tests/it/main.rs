@@ -55,6 +55,7 @@ mod pipelining;
 mod preempt;
 mod queue;
 mod reload;
+mod reload_binary;
 mod responses;
 mod responses_kept;
 mod responses_resumed;

@@ -153,7 +153,7 @@ fn two_targets(down: &Upstream, up: &Upstream, more: &str) -> String {
         let url = upstream.openai_url();
         format!("[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n")
     };
-    let head = "[[models]]\nname = \"test\"\n[models.routing]\npolicy = \"weighted\"\n";
+    let head = "[[models]]\nname = \"test\"\npolicy = \"weighted\"\n";
     let health = "[health]\nfailures_in_a_row = 1\nopen_seconds = 3600\nmax_open_seconds = 3600\n";
     format!("{head}{}{}{health}{more}", target("down", down), target("up", up))
 }
