@@ -50,13 +50,15 @@ impl Generation {
         let New { config, models, found } = new;
         let number = old.map_or(1, |old| old.number + 1);
         let catalog = Arc::new(Catalog::new(models, config.active_model.as_deref()));
-        let part = |model: &Arc<Model>| {
-            let part = old.and_then(|old| old.part(&model.name));
-            let shared = part.map(|part| Arc::clone(&part.shared));
+        let build = |model: &Arc<Model>| {
+            let known = old.and_then(|old| old.part(&model.name));
+            let shared = known.map(|known| Arc::clone(&known.shared));
             let shared = shared.or_else(|| past.find(&model.name));
-            ModelPart::build(model, &config, metrics, &Before { shared, part, rules: old.map(|old| &old.config.health.ejection) }, found)
+            let rules = old.map(|old| &old.config.health.ejection);
+            let before = Before { shared, part: known, rules };
+            ModelPart::build(model, &config, metrics, &before, found)
         };
-        let parts: Arc<[_]> = catalog.models().iter().map(part).collect();
+        let parts: Arc<[_]> = catalog.models().iter().map(build).collect();
         let rate_limit = old.filter(|old| old.config.rate_limits == config.rate_limits);
         let rate_limit = rate_limit.map(|old| Arc::clone(old.offer.admission.rate_limit()));
         let rate_limit =

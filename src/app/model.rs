@@ -64,16 +64,13 @@ impl ModelPart {
             Some(old) => old.fleet.renewed(targets, routing, rules, now),
             None => Fleet::new(targets, routing, rules, rand::random(), now),
         };
-        let permits = match old {
-            Some(old) => {
-                old.permits.set_limits(&model.queue, config.queue);
-                old.permits.resize(fleet.capacity(now));
-                Arc::clone(&old.permits)
-            }
-            None => {
-                let gauges = pool_gauges(&metrics);
-                PermitPool::new(model.max_concurrency(), &model.queue, config.queue, gauges)
-            }
+        let permits = if let Some(old) = old {
+            old.permits.set_limits(&model.queue, config.queue);
+            old.permits.resize(fleet.capacity(now));
+            Arc::clone(&old.permits)
+        } else {
+            let gauges = pool_gauges(&metrics);
+            PermitPool::new(model.max_concurrency(), &model.queue, config.queue, gauges)
         };
         let retries = part.filter(|part| part.model.retries == model.retries);
         let retries = retries.map(|part| Arc::clone(&part.retries));

@@ -23,15 +23,20 @@ pub struct Probing(Vec<JoinHandle<()>>);
 impl Probing {
     /// Asks from now on.
     pub fn start(generation: &Generation) -> Self {
-        let every = generation.config.health.interval;
-        let probers = probers(generation).into_iter();
-        Self(probers.map(|prober| actix_rt::spawn(prober.run(every))).collect())
+        Self::run(generation, probers(generation))
     }
 
     /// Asks every upstream once, all at the same time, and from then on at the interval.
     pub async fn begin(generation: &Generation) -> Self {
-        join_all(probers(generation).iter().map(Prober::probe)).await;
-        Self::start(generation)
+        let probers = probers(generation);
+        join_all(probers.iter().map(Prober::probe)).await;
+        Self::run(generation, probers)
+    }
+
+    fn run(generation: &Generation, probers: Vec<Prober>) -> Self {
+        let every = generation.config.health.interval;
+        let running = probers.into_iter().map(|prober| actix_rt::spawn(prober.run(every)));
+        Self(running.collect())
     }
 }
 

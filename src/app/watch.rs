@@ -22,11 +22,7 @@ enum Cause {
 
 /// Reads the configuration again, for ever; `seen` is what stood in the file the last time. The signal
 /// is received from now on, not from the first poll.
-pub fn watch(
-    reloader: Reloader,
-    origin: Origin,
-    seen: Option<String>,
-) -> impl Future<Output = ()> {
+pub fn watch(reloader: Reloader, origin: Origin, seen: Option<String>) -> impl Future<Output = ()> {
     let hangup = signal(SignalKind::hangup())
         .inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be received"));
     follow(reloader, Arc::new(origin), seen, hangup.ok())

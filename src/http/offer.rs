@@ -23,6 +23,9 @@ use crate::admission::Admission;
 use crate::provider::client::HttpClient;
 use crate::routing::Route;
 
+/// Starts what reaches the models, with the client before, if it still serves.
+pub type Reach = dyn Fn(Option<&HttpClient>) -> Reached + Send + Sync;
+
 /// What bounds each stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamLimits {
@@ -40,7 +43,7 @@ pub struct Offer {
     pub streams: StreamLimits,
     pub listed: Models,
     /// Starts what reaches the models, on the worker that calls it, with the client of the offer before.
-    pub reach: Box<dyn Fn(Option<&HttpClient>) -> Reached + Send + Sync>,
+    pub reach: Box<Reach>,
 }
 
 /// The offer in force.

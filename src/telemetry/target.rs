@@ -132,7 +132,9 @@ impl TargetFamilies {
     /// Removes the series of a target that nobody has a handle of.
     fn remove(&self, model: &str, target: &str) {
         let labels = &[("model", model), ("target", target)];
-        remove(&self.requests, labels);
+        for family in [&self.requests, &self.key_cooldowns] {
+            remove(family, labels);
+        }
         remove(&self.active, labels);
         for family in [&self.available, &self.first_token, &self.failing] {
             remove(family, labels);

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::client::native;
 use crate::gateway::TestGateway;
+use crate::socket::{Socket, have_ended};
 use crate::upstream::{
     Gate, PATIENCE, Step, Upstream, openai_answer, openai_end, openai_token, refusal, sse_head,
 };
@@ -151,7 +152,9 @@ async fn a_model_that_comes_back_finds_its_permits() {
 fn two_targets(down: &Upstream, up: &Upstream, more: &str) -> String {
     let target = |name: &str, upstream: &Upstream| {
         let url = upstream.openai_url();
-        format!("[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n")
+        format!(
+            "[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n"
+        )
     };
     let head = "[[models]]\nname = \"test\"\npolicy = \"weighted\"\n";
     let health = "[health]\nfailures_in_a_row = 1\nopen_seconds = 3600\nmax_open_seconds = 3600\n";
@@ -169,7 +172,8 @@ async fn a_target_that_is_down_is_not_asked_again_because_of_a_reload() {
     let asked = down.chats().len();
     assert_eq!(asked, 1, "it was left alone");
     for number in 1..=5 {
-        reload(&gateway, &two_targets(&down, &up, &format!("[chat]\nmax_messages = {number}\n"))).await;
+        reload(&gateway, &two_targets(&down, &up, &format!("[chat]\nmax_messages = {number}\n")))
+            .await;
         assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "up");
     }
     assert_eq!(down.chats().len(), asked);
@@ -182,8 +186,8 @@ async fn a_key_opens_and_shuts_as_soon_as_it_is_reloaded() {
     let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
     let toml = |key: &str| model("test", &upstream, "") + &format!("[auth]\nkey = \"{key}\"\n");
     let gateway = TestGateway::start(&toml(KEY)).await;
-    let [old, new] =
-        [KEY, OTHER].map(|key| gateway.client.with_header("Authorization", &format!("Bearer {key}")));
+    let [old, new] = [KEY, OTHER]
+        .map(|key| gateway.client.with_header("Authorization", &format!("Bearer {key}")));
     let status = async || {
         let asked = native("hi");
         (old.post("/api/chat", &asked).await.status, new.post("/api/chat", &asked).await.status)
@@ -218,9 +222,7 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
     let words: Vec<_> = (0..20).map(|number| format!("{number} ")).collect();
     let told = words.concat();
     let upstream = Upstream::start(move |_| {
-        let tokens = words.iter().flat_map(|word| {
-            [openai_token(word), Step::Yield]
-        });
+        let tokens = words.iter().flat_map(|word| [openai_token(word), Step::Yield]);
         let mut steps: Vec<_> = std::iter::once(sse_head()).chain(tokens).collect();
         steps.extend(openai_end(7, 20));
         steps
@@ -231,12 +233,15 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
     let toml = |number: usize| {
         let target = |name: &str, upstream: &Upstream| {
             let url = upstream.openai_url();
-            format!("[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n")
+            format!(
+                "[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n"
+            )
         };
         let more = if number % 2 == 0 { target("again", &upstream) } else { String::new() };
         let permits = 20 + number % 3;
         let first = format!("max_concurrency = {permits}\n");
-        let test = format!("[[models]]\nname = \"test\"\n{}{first}{more}", target("first", &upstream));
+        let test =
+            format!("[[models]]\nname = \"test\"\n{}{first}{more}", target("first", &upstream));
         let beside = model(&format!("beside-{number}"), &spare, "");
         format!("active_model = \"test\"\n{test}{beside}")
     };
@@ -274,4 +279,34 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
     assert_eq!(metrics.matches("ai_gateway_upstream_up{").count(), 2, "{metrics}");
     assert!(metrics.contains("ai_gateway_upstream_up{model=\"beside-100\"} 1"), "{metrics}");
     assert_eq!(metrics.matches("ai_gateway_target_available{").count(), 3, "{metrics}");
+}
+
+/// A socket is opened once, and may live for days: its key is asked for again when keys have changed.
+#[actix_web::test]
+async fn a_socket_whose_key_is_gone_starts_nothing_more_and_its_streams_end_whole() {
+    let gate = Gate::new();
+    let played = gate.clone();
+    let upstream = Upstream::start(move |_| gated(&played)).await;
+    let toml = |key: &str| model("test", &upstream, "") + &format!("[auth]\nkey = \"{key}\"\n");
+    let gateway = TestGateway::start(&toml(KEY)).await;
+    let bearer = format!("Bearer {KEY}");
+    let opened = Socket::open_with(gateway.address(), &[("authorization", &bearer)]).await;
+    let mut socket = opened.unwrap_or_else(|status| panic!("{status}"));
+    socket.start("before", "hi", json!({})).await;
+    socket.some("before", 1).await;
+    reload(&gateway, &(toml(KEY) + "[chat]\nmax_messages = 7\n")).await;
+    socket.start("same key", "hi", json!({})).await;
+    socket.some("same key", 1).await;
+
+    reload(&gateway, &toml(OTHER)).await;
+    socket.start("after", "hi", json!({})).await;
+    let told = socket.told().await;
+    assert_eq!((&told["ref"], &told["error"]), (&json!("after"), &json!("UNAUTHORIZED")), "{told}");
+    socket.send(json!({"type": "authenticate", "key": OTHER})).await;
+    assert_eq!(socket.told().await["type"], "authenticated");
+    socket.start("again", "hi", json!({})).await;
+    gate.open();
+    let names = ["before", "same key", "again"];
+    let whole = socket.follow(have_ended(&names)).await;
+    assert!(names.iter().all(|name| whole[*name].text().ends_with("two")));
 }
