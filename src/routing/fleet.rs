@@ -149,11 +149,12 @@ impl Fleet {
     }
 
     /// A probe was refused a connection.
-    pub fn gone(&self, target: usize, now: Instant) {
-        if self.is_alone {
+    pub fn gone(&self, place: usize, now: Instant) {
+        let Some(target) = self.slot(place) else { return };
+        let mut state = self.lock();
+        if state.is_of_one() {
             return;
         }
-        let mut state = self.lock();
         let rules = state.field.rules().clone();
         if let Some(facts) = state.field.get_mut(target) {
             facts.circuit.gone(now, &rules);
