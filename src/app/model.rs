@@ -88,9 +88,10 @@ impl ModelPart {
             let rules = &config.health.ejection;
             TargetPart {
                 health: health.unwrap_or_else(|| Health::found(unknown())),
-                bearer: same_keys.map(|(_, known)| Arc::clone(&known.bearer)).unwrap_or_else(|| {
-                    Bearer::of(&model.name, target, rules, metrics.clone())
-                }),
+                bearer: same_keys.map_or_else(
+                    || Bearer::of(&model.name, target, rules, metrics.clone()),
+                    |(_, known)| Arc::clone(&known.bearer),
+                ),
                 metrics,
             }
         };

@@ -13,8 +13,8 @@ use crate::backend::Reachability;
 use crate::backend::health::{Prober, ask};
 use crate::backend::load::LoadWatch;
 use crate::config::{Model, Target};
-use crate::provider::{self, Bearer};
 use crate::provider::client::HttpClient;
+use crate::provider::{self, Bearer};
 
 /// Those that ask at the interval, until this is dropped.
 #[derive(Default)]

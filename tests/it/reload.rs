@@ -23,6 +23,12 @@ fn model(name: &str, upstream: &Upstream, more: &str) -> String {
     format!("[[models]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n{more}\n")
 }
 
+fn target(name: &str, upstream: &Upstream) -> String {
+    let url = upstream.openai_url();
+    let keys = format!("name = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"");
+    format!("[[models.targets]]\n{keys}\n")
+}
+
 /// As [`TestGateway::start`] writes it.
 fn config(toml: &str) -> Config {
     let text = format!("[server]\nport = 0\nworkers = 2\n\n{toml}");
@@ -150,12 +156,6 @@ async fn a_model_that_comes_back_finds_its_permits() {
 }
 
 fn two_targets(down: &Upstream, up: &Upstream, more: &str) -> String {
-    let target = |name: &str, upstream: &Upstream| {
-        let url = upstream.openai_url();
-        format!(
-            "[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n"
-        )
-    };
     let head = "[[models]]\nname = \"test\"\npolicy = \"weighted\"\n";
     let health = "[health]\nfailures_in_a_row = 1\nopen_seconds = 3600\nmax_open_seconds = 3600\n";
     format!("{head}{}{}{health}{more}", target("down", down), target("up", up))
@@ -219,10 +219,10 @@ async fn the_rate_limit_is_not_forgotten_unless_it_changes() {
 #[actix_web::test]
 async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
     const CLIENTS: usize = 16;
-    let words: Vec<_> = (0..20).map(|number| format!("{number} ")).collect();
-    let told = words.concat();
+    let pieces: Vec<_> = (0..20).map(|number| format!("{number} ")).collect();
+    let whole = pieces.concat();
     let upstream = Upstream::start(move |_| {
-        let tokens = words.iter().flat_map(|word| [openai_token(word), Step::Yield]);
+        let tokens = pieces.iter().flat_map(|piece| [openai_token(piece), Step::Yield]);
         let mut steps: Vec<_> = std::iter::once(sse_head()).chain(tokens).collect();
         steps.extend(openai_end(7, 20));
         steps
@@ -231,16 +231,10 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
     let spare = Upstream::start(|_| openai_answer(&["spare"])).await;
     // Each has another model beside it, another target and other limits.
     let toml = |number: usize| {
-        let target = |name: &str, upstream: &Upstream| {
-            let url = upstream.openai_url();
-            format!(
-                "[[models.targets]]\nname = \"{name}\"\nprovider = \"openai\"\nbase_url = \"{url}\"\n"
-            )
-        };
         let more = if number % 2 == 0 { target("again", &upstream) } else { String::new() };
         let permits = 20 + number % 3;
         let first = format!("max_concurrency = {permits}\n");
-        let test =
+        let fleet =
             format!("[[models]]\nname = \"test\"\n{}{first}{more}", target("first", &upstream));
         let beside = model(&format!("beside-{number}"), &spare, "");
         format!("active_model = \"test\"\n{test}{beside}")
@@ -258,7 +252,7 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
         while done.load(Ordering::SeqCst) == 0 {
             let answer = gateway.client.post("/api/chat", &native("hi")).await;
             assert_eq!((answer.status, answer.proper_end), (200, true), "{}", answer.text());
-            assert_eq!(answer.native_text(), told);
+            assert_eq!(answer.native_text(), whole);
             answered.fetch_add(1, Ordering::SeqCst);
         }
     };
