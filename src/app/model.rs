@@ -7,7 +7,7 @@ use crate::backend::permits::PoolGauges;
 use crate::backend::{
     Health, HedgePolicy, HedgeResult, PermitPool, Reachability, RetryBudget, RetryReason, Shared,
 };
-use crate::config::{Config, Ejection, Model, Priority, ProviderKind, Target};
+use crate::config::{Config, Ejection, Model, Priority, ProviderKind, Secret, Target};
 use crate::http::fleets::FleetView;
 use crate::provider::Bearer;
 use crate::routing::Fleet;
@@ -82,7 +82,9 @@ impl ModelPart {
             let unknown = || found(target).unwrap_or(Reachability::Unknown);
             let health = known.map(|(_, known)| Arc::clone(&known.health));
             let same_keys = known.filter(|(known, _)| {
-                same_rules && known.name == target.name && known.api_keys == target.api_keys
+                same_rules
+                    && known.name == target.name
+                    && Secret::all_match(&known.api_keys, &target.api_keys)
             });
             let metrics = metrics.target(&target.name);
             let rules = &config.health.ejection;

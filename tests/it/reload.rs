@@ -237,7 +237,7 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
         let fleet =
             format!("[[models]]\nname = \"test\"\n{}{first}{more}", target("first", &upstream));
         let beside = model(&format!("beside-{number}"), &spare, "");
-        format!("active_model = \"test\"\n{test}{beside}")
+        format!("active_model = \"test\"\n{fleet}{beside}")
     };
     let with_port = |number: usize| {
         let text = format!("{}\n[server]\nport = 0\nworkers = 2\n", toml(number));

@@ -1,3 +1,5 @@
+//! What a renewed fleet keeps and what it forgets; and that nothing leaks, whatever happens.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
