@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tidegate::app::{Gateway, shutdown_signal};
-use tidegate::config::{Config, Loaded, Policy};
+use tidegate::config::{Config, Loaded, Origin, Policy};
 use tidegate::simulation;
 use tidegate::telemetry::{logging, panics};
 
@@ -91,15 +91,17 @@ fn main() -> ExitCode {
     // A variable that is not Unicode is none of ours.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let loaded = match Config::load(cli.config.as_deref(), environment) {
-        Ok(loaded) => loaded,
+    let origin = Origin::new(cli.config.as_deref(), environment);
+    let read = origin.text().and_then(|text| Ok((origin.load(text.as_deref())?, text)));
+    let (loaded, text) = match read {
+        Ok(read) => read,
         Err(faults) => {
             eprintln!("tidegate: the configuration is not valid\n{faults}");
             return ExitCode::from(EXIT_USAGE);
         }
     };
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(loaded),
+        Command::Serve => serve(loaded, origin, text),
         Command::Check => {
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
@@ -116,14 +118,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(loaded: Loaded) -> ExitCode {
+fn serve(loaded: Loaded, origin: Origin, text: Option<String>) -> ExitCode {
     logging::init(&loaded.config.log);
     panics::log_panics();
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     actix_rt::System::new().block_on(async {
-        let gateway = match Gateway::start(loaded.config).await {
+        let mut gateway = match Gateway::start(loaded.config).await {
             Ok(gateway) => gateway,
             Err(error) => {
                 tracing::error!(%error, "the gateway could not start");
@@ -131,6 +133,7 @@ fn serve(loaded: Loaded) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
+        gateway.watch(origin, text);
         let signal = shutdown_signal().await;
         tracing::info!(signal, "shutting down");
         tokio::select! {

@@ -16,14 +16,15 @@ pub struct Ticket {
 /// The gate all requests for an answer pass.
 pub struct Admission {
     keys: KeyRing,
-    rate_limit: RateLimit,
+    /// Goes on from one configuration to the next, where that does not change it.
+    rate_limit: Arc<RateLimit>,
     catalog: Arc<Catalog>,
     coalesces: bool,
 }
 
 impl Admission {
     #[must_use]
-    pub fn new(keys: KeyRing, rate_limit: RateLimit, catalog: Arc<Catalog>) -> Self {
+    pub fn new(keys: KeyRing, rate_limit: Arc<RateLimit>, catalog: Arc<Catalog>) -> Self {
         let coalesces = catalog.models().iter().any(|model| model.coalesce);
         Self { keys, rate_limit, catalog, coalesces }
     }
@@ -31,6 +32,11 @@ impl Admission {
     #[must_use]
     pub fn keys(&self) -> &KeyRing {
         &self.keys
+    }
+
+    #[must_use]
+    pub fn rate_limit(&self) -> &Arc<RateLimit> {
+        &self.rate_limit
     }
 
     /// Takes one request from the caller's allowance, and gives what is left of it. Done before the

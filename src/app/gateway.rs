@@ -9,17 +9,17 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::parts::{ModelPart, Parts, TargetPart};
+use super::generation::Generation;
+use super::parts::Parts;
+use super::probing::Probing;
+use super::reload::Reloader;
 use super::server::{Entrance, Surface};
-use super::{discovery, server};
+use super::{discovery, server, watch};
 use crate::backend::Reachability;
-use crate::backend::health::Prober;
-use crate::backend::load::LoadWatch;
-use crate::config::{Config, Target};
-use crate::provider;
-use crate::provider::client::HttpClient;
+use crate::config::{Config, Origin};
 use crate::registry::{Directory, Drain};
 use crate::stream::Journals;
+use crate::telemetry::{Metrics, ReloadResult};
 
 /// How often a shutdown looks whether the last stream has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
@@ -44,11 +44,13 @@ pub enum StartError {
 /// A running gateway.
 pub struct Gateway {
     parts: Arc<Parts>,
+    reloader: Reloader,
     address: SocketAddr,
     ollama_address: Option<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     servers: Vec<ServerHandle>,
     tasks: Vec<actix_rt::task::JoinHandle<()>>,
+    watching: Option<actix_rt::task::JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -60,7 +62,10 @@ impl Gateway {
         // Only fails when somebody was faster, who chose a provider then.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let models = discovery::models(&config).await;
-        let parts = Arc::new(Parts::build(config, models)?);
+        let metrics = Metrics::new(true)?;
+        let first = Generation::first(config, models, &metrics);
+        let parts = Arc::new(Parts::build(metrics, &first));
+        parts.metrics.reload.in_force(first.number);
         check_open_files(&parts.config);
 
         let settings = &parts.config.server;
@@ -77,16 +82,19 @@ impl Gateway {
         let mut gateway = Self {
             servers: vec![main.handle()],
             tasks: vec![run(main)],
+            watching: None,
             metrics_address: None,
             ollama_address,
             address,
+            reloader: Reloader::new(Arc::clone(&parts), first, Probing::default()),
             parts,
         };
         gateway.start_metrics()?;
-        gateway.start_probers().await;
+        let mut running = gateway.reloader.running.clone().lock_owned().await;
+        running.probing = Probing::begin(&running.generation).await;
         let journals = Arc::clone(&gateway.parts.journals);
         gateway.tasks.push(actix_rt::spawn(forget_old_journals(journals)));
-        gateway.announce();
+        gateway.announce(&running.generation);
         Ok(gateway)
     }
 
@@ -101,29 +109,29 @@ impl Gateway {
         Ok(())
     }
 
-    /// Asks every upstream once, all at the same time, and from then on at the interval.
-    async fn start_probers(&mut self) {
-        let all: Vec<_> =
-            self.parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
-        let client = HttpClient::new(&all);
-        let health = &self.parts.config.health;
-        let probers: Vec<_> = self
-            .parts
-            .models
-            .iter()
-            .flat_map(|part| probers(part, &client, health.timeout))
-            .collect();
-        futures::future::join_all(probers.iter().map(Prober::probe)).await;
-        let every = health.interval;
-        self.tasks.extend(probers.into_iter().map(|prober| actix_rt::spawn(prober.run(every))));
+    /// Has the configuration read again from where it came, at SIGHUP and when its file changes; `seen`
+    /// is what stood in the file.
+    pub fn watch(&mut self, origin: Origin, seen: Option<String>) {
+        let watching = watch::watch(self.reloader.clone(), origin, seen);
+        self.watching = Some(actix_rt::spawn(watching));
+    }
+
+    /// Puts another configuration in force, while streams go on as they began.
+    pub async fn reload(&self, config: Config) -> ReloadResult {
+        self.reloader.apply(config).await
+    }
+
+    /// How many configurations are at work: the one in force, and those that streams still run on.
+    pub async fn generations(&self) -> usize {
+        self.reloader.generations().await
     }
 
     /// Tells in a few lines what runs here.
-    fn announce(&self) {
-        let Config { server, auth, metrics, .. } = &self.parts.config;
+    fn announce(&self, generation: &Generation) {
+        let Config { server, auth, metrics, .. } = &generation.config;
         let scheme = if server.tls.is_some() { "https" } else { "http" };
-        let active = self.parts.listed.catalog.active().map(|model| model.name.as_str());
-        for part in &self.parts.models {
+        let active = generation.offer.listed.catalog.active().map(|model| model.name.as_str());
+        for part in generation.parts.iter() {
             let model = &part.model;
             let (name, active) = (&model.name, active == Some(model.name.as_str()));
             for (target, part) in model.targets.iter().zip(&part.targets) {
@@ -187,16 +195,18 @@ impl Gateway {
     /// Shuts down: not ready, no new streams, running ones finish within the grace or get an
     /// explicit end.
     pub async fn shutdown(self) {
-        let Parts { draining, directory, metrics, config, cap, .. } = &*self.parts;
+        let Parts { draining, directory, metrics, cap, .. } = &*self.parts;
         draining.begin();
+        self.watching.iter().for_each(actix_rt::task::JoinHandle::abort);
         metrics.draining.set(1);
         directory.drain(Drain::StopAdmitting).await;
         tracing::info!(streams = cap.active(), "draining");
-        self.wait_for_streams(config.server.drain_grace).await;
+        let grace = self.reloader.running.lock().await.generation.config.server.drain_grace;
+        self.wait_for_streams(grace).await;
         let left = cap.active();
         if left > 0 {
             tracing::warn!(streams = left, "the grace is over; ending the streams that still run");
-            self.parts.models.iter().for_each(|part| part.shared.permits.close());
+            self.reloader.running.lock().await.close();
             directory.drain(Drain::EndAll).await;
             self.wait_for_streams(LAST_WORDS).await;
         }
@@ -213,22 +223,6 @@ impl Gateway {
             sleep(DRAIN_POLL).await;
         }
     }
-}
-
-/// Those that ask the targets of a model whether they are there.
-fn probers(part: &ModelPart, client: &HttpClient, timeout: Duration) -> Vec<Prober> {
-    let targets = part.model.targets.iter().zip(&part.targets).enumerate();
-    let prober = |(place, (target, part_of_it)): (usize, (&Target, &TargetPart))| Prober {
-        model: part.model.name.clone(),
-        target: target.name.clone(),
-        place,
-        provider: provider::for_target(target, client, Arc::clone(&part_of_it.bearer)),
-        health: Arc::clone(&part_of_it.health),
-        shared: part.shared.clone(),
-        timeout,
-        load: LoadWatch::default(),
-    };
-    targets.map(prober).collect()
 }
 
 /// What is old goes on time, though nobody asks for anything.

@@ -6,10 +6,13 @@ use std::sync::{Arc, Weak};
 
 use actix::Actor;
 use actix_web::web::Data;
+use tokio::sync::watch;
 
-use super::parts::{ModelPart, Parts, TargetPart};
+use super::model::{ModelPart, TargetPart};
+use super::parts::Parts;
 use crate::backend::{Backend, Hedge, Lane, Others, Upstream};
 use crate::config::{Cause, Continuation, Target};
+use crate::http::offer::{Offer, Reached};
 use crate::http::worker::{ModelHandle, Worker};
 use crate::provider;
 use crate::provider::client::HttpClient;
@@ -26,13 +29,14 @@ pub fn worker_here(parts: &Parts) -> Data<Worker> {
         let start = |here: &mut Weak<Worker>| {
             let worker = Data::new(worker(parts));
             *here = Arc::downgrade(&Data::clone(&worker).into_inner());
+            actix_rt::spawn(follow(Weak::clone(here), parts.offers.follow()));
             worker
         };
         here.upgrade().map_or_else(|| start(here), Data::from)
     })
 }
 
-/// Starts a worker's registry and its backends.
+/// Starts a worker's registry.
 fn worker(parts: &Parts) -> Worker {
     let registry = Registry::new(
         Arc::clone(&parts.cap),
@@ -41,10 +45,24 @@ fn worker(parts: &Parts) -> Worker {
     )
     .start();
     let index = parts.directory.join(registry.clone());
-    let all: Vec<_> = parts.models.iter().map(|part| part.model.as_ref().clone()).collect();
-    let client = HttpClient::new(&all);
-    let lanes: Vec<_> = parts.models.iter().map(|part| Rc::new(lane(part, &client))).collect();
-    let models = parts.models.iter().zip(&lanes).map(|(part, lane)| {
+    let write_timeout = parts.config.server.write_timeout;
+    Worker::new(index, registry, write_timeout, Arc::clone(&parts.journals), &parts.offers)
+}
+
+/// Takes over each offer as soon as it is in force, so that nothing of an old one stays on a worker that
+/// nobody asks for anything.
+async fn follow(worker: Weak<Worker>, mut offers: watch::Receiver<Arc<Offer>>) {
+    while offers.changed().await.is_ok() {
+        let Some(worker) = worker.upgrade() else { return };
+        drop(worker.here());
+    }
+}
+
+/// Starts the backends of all models on this worker.
+pub fn reach(parts: &[ModelPart], before: Option<&HttpClient>) -> Reached {
+    let client = client(parts, before);
+    let lanes: Vec<_> = parts.iter().map(|part| Rc::new(lane(part, &client))).collect();
+    let handles = parts.iter().zip(&lanes).map(|(part, lane)| {
         let retries = Arc::clone(&part.retries);
         let backend = Backend::new(Rc::clone(lane), retries, others(part, &lanes)).start();
         let only = lane.upstreams.first().filter(|_| !lane.has_choice());
@@ -53,20 +71,17 @@ fn worker(parts: &Parts) -> Worker {
             backend: Arc::new(backend.recipient()),
             lane: Rc::clone(lane),
             only_target: only.map(|upstream| Arc::clone(&upstream.name)),
-            metrics: Arc::new(part.metrics.clone()),
+            metrics: Arc::new(part.shared.metrics.clone()),
         }
     });
-    let server = &parts.config.server;
-    Worker {
-        index,
-        registry,
-        models: models.collect(),
-        buffer_bytes: server.stream_buffer_bytes,
-        answer_bytes: server.max_answer_bytes,
-        heartbeat: server.heartbeat,
-        write_timeout: server.write_timeout,
-        journals: Arc::clone(&parts.journals),
-    }
+    Reached { models: handles.collect(), client: client.clone() }
+}
+
+/// The client before, with its connections, where these models are on the same hosts.
+pub fn client(parts: &[ModelPart], before: Option<&HttpClient>) -> HttpClient {
+    let models: Vec<_> = parts.iter().map(|part| part.model.as_ref().clone()).collect();
+    let before = before.filter(|before| before.serves(&models));
+    before.cloned().unwrap_or_else(|| HttpClient::new(&models))
 }
 
 /// How a model is reached on this worker.
@@ -83,7 +98,7 @@ fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
         name: model.name.as_str().into(),
         upstreams: model.targets.iter().zip(&part.targets).map(upstream).collect(),
         kinds: Arc::clone(&part.kinds),
-        shared: part.shared.clone(),
+        shared: Arc::clone(&part.shared),
         timeouts: model.timeouts.clone(),
         continues: model.targets.iter().any(|target| target.continues),
     }

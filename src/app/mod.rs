@@ -1,6 +1,8 @@
 //! Wiring, start and shutdown. No logic lives here but the order of things.
 //!
-//! - [`parts`]: what one gateway is made of, built from its configuration.
+//! - [`parts`]: what lasts as long as a gateway runs. [`generation`]: what one configuration makes of it,
+//!   model by [`model`].
+//! - [`reload`]: another generation in its place; [`watch`], when. [`probing`]: whether upstreams are there.
 //! - [`discovery`]: which models serve when none is configured.
 //! - [`launch`]: the actors and handles of one worker.
 //! - [`server`]: the listeners and what runs on them.
@@ -10,9 +12,14 @@
 mod connections;
 mod discovery;
 mod gateway;
+mod generation;
 mod guard;
 mod launch;
+mod model;
 mod parts;
+mod probing;
+mod reload;
 mod server;
+mod watch;
 
 pub use gateway::{Gateway, StartError, shutdown_signal};

@@ -141,9 +141,7 @@ fn app(
 > {
     App::new()
         .app_data(launch::worker_here(parts))
-        .app_data(Data::from(Arc::clone(&parts.admission)))
-        .app_data(Data::from(Arc::clone(&parts.limits)))
-        .app_data(Data::from(Arc::clone(&parts.listed)))
+        .app_data(Data::from(Arc::clone(&parts.offers)))
         .app_data(Data::from(Arc::clone(&parts.store)))
         .app_data(Data::from(Arc::clone(&parts.journals)))
         .app_data(Data::from(Arc::clone(&parts.sockets)))
@@ -173,7 +171,7 @@ pub fn metrics_server(listener: TcpListener, parts: &Arc<Parts>) -> io::Result<S
         let parts = &shared;
         App::new()
             .app_data(Data::from(Arc::clone(&parts.journals)))
-            .app_data(Data::from(Arc::clone(&parts.listed)))
+            .app_data(Data::from(Arc::clone(&parts.offers)))
             .app_data(Data::new(parts.directory.clone()))
             .app_data(Data::new(parts.metrics.clone()))
             .configure(|app| routes::configure_metrics(app, &parts.config.metrics.path))

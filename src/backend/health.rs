@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_protocol::ErrorKind;
+use tidegate_protocol::{ErrorKind, Failure};
+use tokio::time::error::Elapsed;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::lane::Shared;
@@ -38,7 +39,13 @@ pub struct Health(Mutex<Reachability>);
 impl Health {
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Reachability::Unknown)))
+        Self::found(Reachability::Unknown)
+    }
+
+    /// One that was asked already.
+    #[must_use]
+    pub fn found(state: Reachability) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(state)))
     }
 
     #[must_use]
@@ -56,6 +63,19 @@ impl Health {
     }
 }
 
+/// Asks an upstream once whether it is there.
+pub async fn ask(provider: &dyn Provider, limit: Duration) -> Reachability {
+    found(timeout(limit, provider.probe()).await, limit)
+}
+
+fn found(asked: Result<Result<(), Failure>, Elapsed>, limit: Duration) -> Reachability {
+    match asked {
+        Ok(Ok(())) => Reachability::Reachable,
+        Ok(Err(failure)) => Reachability::Unreachable(failure.message),
+        Err(_) => Reachability::Unreachable(format!("no answer within {limit:?}")),
+    }
+}
+
 /// Asks one target whether it is there, and how busy.
 pub struct Prober {
     pub model: String,
@@ -64,7 +84,7 @@ pub struct Prober {
     pub place: usize,
     pub provider: Rc<dyn Provider>,
     pub health: Arc<Health>,
-    pub shared: Shared,
+    pub shared: Arc<Shared>,
     pub timeout: Duration,
     pub load: LoadWatch,
 }
@@ -73,7 +93,7 @@ impl Prober {
     /// Asks once.
     pub async fn probe(&self) -> Reachability {
         let asked = timeout(self.timeout, self.provider.probe()).await;
-        let Shared { fleet, permits, .. } = &self.shared;
+        let Shared { fleet, permits, .. } = &*self.shared;
         let now = Instant::now();
         match &asked {
             Ok(Err(failure)) if failure.kind == ErrorKind::UpstreamUnreachable => {
@@ -81,11 +101,7 @@ impl Prober {
             }
             asked => fleet.probed(self.place, matches!(asked, Ok(Ok(()))), now),
         }
-        let found = match asked {
-            Ok(Ok(())) => Reachability::Reachable,
-            Ok(Err(failure)) => Reachability::Unreachable(failure.message),
-            Err(_) => Reachability::Unreachable(format!("no answer within {:?}", self.timeout)),
-        };
+        let found = found(asked, self.timeout);
         let load = match &found {
             Reachability::Reachable => self.load.ask(&*self.provider, self.timeout).await,
             _ => None,

@@ -14,7 +14,7 @@ use super::turn::Claimant;
 use crate::config::{Cause, ProviderKind, Timeouts};
 use crate::provider::{self, Again, Provider};
 use crate::routing::{Fault, Fleet, Need, NoTarget, Pick};
-use crate::telemetry::{TargetMetrics, TargetResult};
+use crate::telemetry::{ModelMetrics, TargetMetrics, TargetResult};
 
 /// One upstream of a model, as one worker reaches it.
 pub struct Upstream {
@@ -27,13 +27,14 @@ pub struct Upstream {
 }
 
 /// What the targets of a model share, on all workers.
-#[derive(Clone)]
 pub struct Shared {
     pub fleet: Arc<Fleet>,
     /// As many as all targets that may be asked work on at a time.
     pub permits: Arc<PermitPool>,
     /// Is told whenever a target has done with a request.
     pub freed: Arc<Notify>,
+    /// Of the model. Whoever may still record something of it keeps them.
+    pub metrics: ModelMetrics,
 }
 
 /// One model on one worker.
@@ -44,7 +45,7 @@ pub struct Lane {
     pub upstreams: Vec<Upstream>,
     /// Their kinds, each once.
     pub kinds: Arc<[ProviderKind]>,
-    pub shared: Shared,
+    pub shared: Arc<Shared>,
     pub timeouts: Timeouts,
     /// Whether any of them goes on with a trailing assistant message.
     pub continues: bool,
@@ -255,7 +256,7 @@ impl Serving {
     /// There are as many permits as those who may be asked have slots.
     fn resize(&self) {
         if self.lane.has_choice() {
-            let Shared { fleet, permits, .. } = &self.lane.shared;
+            let Shared { fleet, permits, .. } = &*self.lane.shared;
             permits.resize(fleet.capacity(Instant::now()));
         }
     }

@@ -38,7 +38,6 @@ pub struct PoolGauges {
 /// The permits of one model and those that wait for them.
 pub struct PermitPool {
     state: Mutex<State>,
-    preempt: bool,
     gauges: PoolGauges,
 }
 
@@ -48,6 +47,7 @@ struct State {
     /// So many are out.
     taken: usize,
     line: Line<Seat>,
+    preempt: bool,
     /// Those whose turn may be taken: empty where the model does not have it so.
     running: Running,
     pace: Pace,
@@ -97,18 +97,18 @@ impl PermitPool {
         weights: Weights,
         gauges: PoolGauges,
     ) -> Arc<Self> {
-        let bounds = Bounds { length: limits.length, per_caller: limits.per_caller };
         let state = State {
             permits,
             taken: 0,
-            line: Line::new(weights, bounds),
+            line: Line::new(weights, bounds(limits)),
+            preempt: limits.preempt,
             running: Running::default(),
             pace: Pace::default(),
             surveyed: None,
             closed: false,
         };
         gauges.all.set(i64::try_from(permits).unwrap_or(i64::MAX));
-        Arc::new(Self { state: Mutex::new(state), preempt: limits.preempt, gauges })
+        Arc::new(Self { state: Mutex::new(state), gauges })
     }
 
     /// Takes a permit, or a place in the queue. A request that may not wait takes a place from
@@ -197,6 +197,13 @@ impl PermitPool {
         }
     }
 
+    /// From now on the queue has other limits. Who waits already goes on waiting.
+    pub fn set_limits(&self, limits: &QueueLimits, weights: Weights) {
+        let mut state = self.lock();
+        state.line.set(weights, bounds(limits));
+        state.preempt = limits.preempt;
+    }
+
     /// From now on a permit that comes back stays: those in the queue are about to be told that
     /// their turn does not come, and none of them is to be sent upstream before it is told.
     pub fn close(&self) {
@@ -206,7 +213,7 @@ impl PermitPool {
     fn permit(self: &Arc<Self>, state: &mut State, ticket: Ticket, may_lose: bool) -> Permit {
         state.taken += 1;
         self.gauges.in_use.inc();
-        let may_lose = self.preempt && may_lose && ticket.class != Priority::High;
+        let may_lose = state.preempt && may_lose && ticket.class != Priority::High;
         let losable = may_lose.then(|| {
             let claim = state.running.add(ticket.class);
             Box::new(Losable { ticket, claim })
@@ -226,6 +233,10 @@ impl PermitPool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bounds(limits: &QueueLimits) -> Bounds {
+    Bounds { length: limits.length, per_caller: limits.per_caller }
 }
 
 /// The right to have the upstream work on one request; given back when dropped.

@@ -13,7 +13,7 @@ const MIN_KEY_CHARS: usize = 32;
 const DEFAULT_NAME: &str = "default";
 
 /// Who may use the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
     /// Empty leaves the gateway open to everybody who reaches it.
     pub keys: Vec<ApiKey>,
@@ -30,6 +30,16 @@ pub struct ApiKey {
     /// The highest that its requests may have.
     pub priority: Priority,
 }
+
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, key, admin, priority } = self;
+        Secret::all_match(std::slice::from_ref(key), std::slice::from_ref(&other.key))
+            && (name, admin, priority) == (&other.name, &other.admin, &other.priority)
+    }
+}
+
+impl Eq for ApiKey {}
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use super::section::Section;
 const DEFAULT_MAX_TOKENS: u32 = 2048;
 
 /// Limits and defaults of the native chat API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chat {
     /// The longest message, in Unicode characters.
     pub max_content_chars: usize,

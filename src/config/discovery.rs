@@ -12,7 +12,7 @@ use super::targets::OLLAMA_URL;
 
 /// The Ollama that is asked for a model at start when none is configured, and the listener for
 /// Ollama's clients.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ollama {
     pub base_url: String,
     /// Speaks Ollama's API at the root, so that its clients need no change.

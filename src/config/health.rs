@@ -6,7 +6,7 @@ use super::kind;
 use super::section::Section;
 
 /// How upstreams are watched.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// Time between two probes of one upstream.
     pub interval: Duration,

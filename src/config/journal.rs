@@ -11,7 +11,7 @@ const MAX_KEEP_SECONDS: u32 = 24 * 3600;
 const MIB: usize = 1024 * 1024;
 
 /// What is kept of streams in memory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journal {
     /// Of one stream; beyond it its oldest frames go. 0 keeps nothing of any.
     pub max_stream_bytes: usize,

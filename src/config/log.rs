@@ -4,7 +4,7 @@ use super::kind;
 use super::section::Section;
 
 /// How much is logged, and in which form.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     pub level: LogLevel,
     pub format: LogFormat,

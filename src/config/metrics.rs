@@ -7,7 +7,7 @@ use super::section::Section;
 use super::server::Server;
 
 /// Where Prometheus finds its numbers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
     pub enabled: bool,
     pub path: String,

@@ -7,16 +7,19 @@
 //!
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
-//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`discovery`]: the sections.
+//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`discovery`], [`reload`]:
+//!   the sections.
 //! - [`targets`]: the upstreams of a model; `routing`, how they share its requests.
 //! - `retries`, `disconnect`, `takeover`: a model's further policies.
 //! - `model_list`, `target_list`, `credentials`: how the file and the environment make up the models.
 //! - `section`, `nesting`: reading keys and sections; `kind`: what keys take, in code and words.
 //! - `document`, `environment`, `raw`: where values come from.
+//! - `origin`: where it comes from, to be read again; `change`: what differs then.
 //! - [`fault`], [`report`], `suggest`: what is found on the way.
 //! - [`secret`], `url`: values with rules of their own.
 
 pub mod auth;
+mod change;
 pub mod chat;
 mod credentials;
 mod disconnect;
@@ -32,9 +35,11 @@ pub mod metrics;
 mod model_list;
 pub mod models;
 mod nesting;
+mod origin;
 pub mod queue;
 pub mod rate_limits;
 mod raw;
+pub mod reload;
 pub mod report;
 pub mod responses;
 mod retries;
@@ -51,10 +56,11 @@ mod tests;
 mod url;
 pub mod websocket;
 
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 pub use auth::{ApiKey, Auth};
+pub use change::{Change, needs_restart};
 pub use chat::Chat;
 pub use disconnect::{Disconnect, OnDisconnect};
 pub use discovery::Ollama;
@@ -64,8 +70,10 @@ pub use journal::Journal;
 pub use log::{Log, LogFormat, LogLevel};
 pub use metrics::Metrics;
 pub use models::{Model, ModelType, Timeouts};
+pub use origin::Origin;
 pub use queue::{Priority, QueueLimits, Weights};
 pub use rate_limits::RateLimits;
+pub use reload::Reload;
 pub use report::Effective;
 pub use responses::Responses;
 pub use retries::Retries;
@@ -82,13 +90,11 @@ use environment::Environment;
 use report::Report;
 use section::{Section, Sources};
 
-/// Read if it is there, when no other file is asked for.
-const DEFAULT_FILE: &str = "config/tidegate.toml";
 /// How faults cite a text that is not a file.
 const TEXT_NAME: &str = "tidegate.toml";
 
 /// The settings of a gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub server: Server,
     pub chat: Chat,
@@ -107,6 +113,7 @@ pub struct Config {
     pub responses: Responses,
     pub journal: Journal,
     pub websocket: WebSocket,
+    pub reload: Reload,
 }
 
 /// A configuration without faults.
@@ -137,17 +144,8 @@ impl Config {
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Loaded, Faults> {
-        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-        let name = path.display().to_string();
-        let text = match fs::read_to_string(path) {
-            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                String::new()
-            }
-            text => {
-                text.map_err(|error| Faults(vec![unreadable(&name, file.is_some(), &error)]))?
-            }
-        };
-        load_text(&name, &text, env)
+        let origin = Origin::new(file, env);
+        origin.load(origin.text()?.as_deref())
     }
 
     /// Reads a configuration from a text.
@@ -181,17 +179,9 @@ impl Config {
             responses: root.section("responses", Responses::read),
             journal: root.section("journal", Journal::read),
             websocket: root.section("websocket", WebSocket::read),
+            reload: root.section("reload", Reload::read),
             server,
         }
-    }
-}
-
-fn unreadable(name: &str, asked_for: bool, error: &io::Error) -> Fault {
-    Fault {
-        key: name.to_owned(),
-        found: None,
-        source: if asked_for { Source::Argument("--config") } else { Source::Default },
-        problem: Problem::Unreadable(error.to_string()),
     }
 }
 
@@ -207,7 +197,11 @@ fn load_text(
         Document::empty()
     });
     let environment = Environment::new(env).unwrap_or_else(|error| {
-        report.faults.push(unreadable("environment", false, &io::Error::other(error)));
+        report.faults.push(origin::unreadable(
+            "environment",
+            Source::Default,
+            &io::Error::other(error),
+        ));
         Environment::default()
     });
     let sources = Sources { document: &document, environment: &environment };

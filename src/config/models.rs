@@ -33,7 +33,7 @@ impl ModelType {
 }
 
 /// A model that serves: a name for one or more upstreams.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// The name clients ask for.
     pub name: String,

@@ -7,7 +7,7 @@ use super::section::Section;
 const DEFAULT_BURST_SHARE: u32 = 6;
 
 /// How often one caller may ask: an API key, or an address while auth is off.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimits {
     /// 0 is no limit.
     pub requests_per_minute: u32,

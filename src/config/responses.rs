@@ -11,7 +11,7 @@ const KEEP: Duration = Duration::from_secs(24 * 3600);
 const MAX_KEEP_SECONDS: u32 = 30 * 24 * 3600;
 
 /// How many responses are kept in memory, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Responses {
     /// 0 keeps none.
     pub max_stored: usize,

@@ -62,6 +62,13 @@ impl Secret {
         longest_first.into_iter().fold(text, |text, secret| secret.hidden_in(text))
     }
 
+    /// Whether these are the same secrets in the same order, each compared by [`matches`](Self::matches).
+    #[must_use]
+    pub fn all_match(some: &[Self], others: &[Self]) -> bool {
+        some.len() == others.len()
+            && some.iter().zip(others).all(|(one, other)| one.matches(&other.0))
+    }
+
     /// Whether `candidate` is this secret, in a time that depends on the lengths only.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {

@@ -10,7 +10,7 @@ use super::section::Section;
 const SIXTEEN_MIB: usize = 16 * 1024 * 1024;
 
 /// The listener and what it allows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     pub host: IpAddr,
     /// 0 takes any free port.
@@ -48,7 +48,7 @@ pub struct Server {
 }
 
 /// Files that make the listener speak TLS.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
@@ -57,7 +57,7 @@ pub struct Tls {
 }
 
 /// Which browser pages may call the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// Empty sends no CORS headers; `*` alone allows every origin.
     pub allowed_origins: Vec<String>,

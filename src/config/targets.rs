@@ -116,6 +116,16 @@ impl Target {
     }
 }
 
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        // All that can be shown is compared as it is shown.
+        format!("{self:?}") == format!("{other:?}")
+            && Secret::all_match(&self.api_keys, &other.api_keys)
+    }
+}
+
+impl Eq for Target {}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")

@@ -10,7 +10,7 @@ const AUTH_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_AUTH_TIMEOUT_SECONDS: u32 = 300;
 
 /// The bounds of sockets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSocket {
     /// That may be open at a time, over all workers.
     pub max_sockets: usize,

@@ -142,11 +142,11 @@ impl Live {
         let Self { id, subscription, streams, kept, version, note, place, ignored } = self;
         let mut response = if streams {
             let words = manner.last_words;
-            let answer = streamed(subscription, id, worker.heartbeat, words, note).await?;
+            let answer = streamed(subscription, id, worker.heartbeat(), words, note).await?;
             let answer = answer.numbered(kept == Some(true));
             (manner.stream)(answer.within(write_limit(version, worker)))
         } else {
-            whole(subscription, payload, worker.heartbeat, &note).await?
+            whole(subscription, payload, worker.heartbeat(), &note).await?
         };
         name_place(&mut response, &place);
         name_ignored(&mut response, &ignored);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure, anthropic};
 
@@ -10,10 +10,9 @@ use super::answering::name_ignored;
 use super::anthropic::Anthropic;
 use super::body::read_json;
 use super::caller::identify;
-use super::chat::{ChatLimits, arrival, pace};
+use super::chat::{arrival, pace};
 use super::error::ApiError;
-use super::worker::Worker;
-use crate::admission::Admission;
+use super::offer::Here;
 use crate::backend::CountTokens;
 use crate::provider;
 
@@ -24,21 +23,19 @@ use crate::provider;
 pub async fn count_tokens(
     http: HttpRequest,
     mut payload: Payload,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    worker: Data<Worker>,
+    here: Here,
 ) -> Result<HttpResponse, ApiError<Anthropic>> {
     let note = arrival(&http)?.note;
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     note.caller(&caller);
-    pace::<Anthropic>(&admission, &caller, &note)?;
-    let body = read_json(&http, &mut payload, limits.body).await?;
+    pace::<Anthropic>(&here.admission, &caller, &note)?;
+    let body = read_json(&http, &mut payload, here.limits.body).await?;
     let request = anthropic::decode_count_request(&body)?;
     drop(body);
-    let ticket = admission.admit(caller, &request)?;
+    let ticket = here.admission.admit(caller, &request)?;
     note.model(&ticket.route.model.name);
     let ignored = provider::fit(&ticket.route.kinds, &request)?.ignored;
-    let handle = worker.model(&ticket.route)?;
+    let handle = here.model(&ticket.route)?;
     let counted = handle.counter.send(CountTokens(Arc::new(request))).await;
     let tokens =
         counted.map_err(|_| Failure::new(ErrorKind::Internal, "the backend is gone"))??;

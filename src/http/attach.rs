@@ -12,18 +12,18 @@ use tidegate_protocol::{ErrorKind, Failure, FieldFault, StreamId};
 use super::answering::{Manner, whole};
 use super::anthropic::Anthropic;
 use super::caller::identify;
-use super::chat::{ChatLimits, arrival};
+use super::chat::arrival;
 use super::error::ApiError;
 use super::event_stream::LiveAnswer;
 use super::native::Native;
 use super::note::AccessNote;
+use super::offer::Here;
 use super::ollama::OllamaChat;
 use super::openai::OpenAi;
 use super::responses;
 use super::resume::{EventId, LAST_EVENT_ID};
 use super::worker::Worker;
 use crate::access::Caller;
-use crate::admission::Admission;
 use crate::stream::{NotKept, Standing, Subscription};
 
 /// The stream that answers, where that has another id than the request.
@@ -66,11 +66,10 @@ pub async fn resume(
     http: HttpRequest,
     payload: Payload,
     id: Path<String>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     worker: Data<Worker>,
 ) -> Result<HttpResponse, ApiError<Native>> {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let note = arrival(&http)?.note;
     note.caller(&caller);
     let id: StreamId = id.parse().map_err(|_| Failure::from(NotKept::Unknown))?;
@@ -139,7 +138,7 @@ pub(super) async fn given(
         .ok_or_else(|| Failure::new(ErrorKind::Internal, "the stream's dialect is not known"))?;
     let Reader { after, version, note } = reader;
     note.opened(true);
-    let heartbeat = worker.heartbeat;
+    let heartbeat = worker.heartbeat();
     let mut response = if standing.streams {
         let words = manner.last_words;
         let answer = LiveAnswer::new(standing.id, heartbeat, None, subscription, words, note);

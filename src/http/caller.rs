@@ -39,14 +39,8 @@ pub fn known_by<'k>(
     Ok(Caller { owner, admin, priority, address })
 }
 
-/// Whether a request presents any key.
-#[must_use]
-pub fn presents_key(headers: &HeaderMap) -> bool {
-    presented(headers).next().is_some()
-}
-
 /// Every key that a request presents. A line that cannot be read presents one that nobody has.
-fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = |name: HeaderName| headers.get_all(name).map(|value| value.to_str());
     let bearers = lines(AUTHORIZATION).filter_map(|line| line.map_or(Some(""), bearer_token));
     bearers.chain(lines(API_KEY).map(Result::unwrap_or_default))

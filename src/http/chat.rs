@@ -15,6 +15,7 @@ use super::dialect::{AnswerContext, Dialect};
 use super::disconnect::{Wish, disconnect_wish};
 use super::error::ApiError;
 use super::note::{AccessNote, Arrival};
+use super::offer::{Here, Offer};
 use super::queue::{QueueWish, queue_wish};
 use super::resume::{Asked, EventId, Fingerprints, Resumption};
 use super::target::{TargetWish, taken_apart, target_wish};
@@ -42,16 +43,15 @@ pub struct ChatLimits {
 pub async fn chat<D: Dialect>(
     http: HttpRequest,
     mut payload: Payload,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     worker: Data<Worker>,
 ) -> Result<HttpResponse, ApiError<D>> {
-    let (arrived, body) = receive::<D>(&http, &mut payload, &admission, &limits).await?;
-    let mut request = D::decode(&body, &limits.chat)?;
+    let (arrived, body) = receive::<D>(&http, &mut payload, &here).await?;
+    let mut request = D::decode(&body, &here.limits.chat)?;
     drop(body);
-    request.model = request.model.map(|name| known_name::<D>(name, &admission));
+    request.model = request.model.map(|name| known_name::<D>(name, &here.admission));
     let manner = Manner::of::<D>();
-    let answering = arrived.open(request, &manner, D::encoder, &admission, &worker).await?;
+    let answering = arrived.open(request, &manner, D::encoder, &here, &worker).await?;
     Ok(answering.respond(payload, &manner, &worker).await?)
 }
 
@@ -75,16 +75,16 @@ pub(super) struct Arrived {
 pub(super) async fn receive<D: Dialect>(
     http: &HttpRequest,
     payload: &mut Payload,
-    admission: &Admission,
-    limits: &ChatLimits,
+    here: &Here,
 ) -> Result<(Arrived, Bytes), Failure> {
+    let Offer { admission, limits, .. } = &**here;
     let arrival = arrival(http)?;
     let caller = identify(http, admission.keys(), &limits.proxies)?;
     arrival.note.caller(&caller);
     pace::<D>(admission, &caller, &arrival.note)?;
     let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
     let body = read_body::<D>(http, payload, limits.body).await?;
-    Ok((arrived.asking(http.path(), &body, admission, limits), body))
+    Ok((arrived.asking(http.path(), &body, here), body))
 }
 
 impl Arrived {
@@ -107,15 +107,9 @@ impl Arrived {
 
     /// Takes note of what is asked, where that is to be compared with other requests.
     #[must_use]
-    pub fn asking(
-        mut self,
-        path: &str,
-        body: &[u8],
-        admission: &Admission,
-        limits: &ChatLimits,
-    ) -> Self {
-        let is_compared = self.resumption.key.is_some() || admission.coalesces();
-        self.fingerprint = is_compared.then(|| limits.fingerprints.of(path, body));
+    pub fn asking(mut self, path: &str, body: &[u8], here: &Here) -> Self {
+        let is_compared = self.resumption.key.is_some() || here.admission.coalesces();
+        self.fingerprint = is_compared.then(|| here.limits.fingerprints.of(path, body));
         self
     }
 
@@ -140,9 +134,10 @@ impl Arrived {
         mut request: Request,
         manner: &Manner,
         encoder: impl FnOnce(&Request, &AnswerContext<'_>) -> Box<dyn Encoder>,
-        admission: &Admission,
+        here: &Here,
         worker: &Worker,
     ) -> Result<Answering, Failure> {
+        let admission = &here.admission;
         let Self { arrival: Arrival { id, at, note }, caller, version, resumption, .. } = self;
         if let Some(EventId { stream, number }) = resumption.last_event {
             let reader = Reader { after: number, version, note };
@@ -177,7 +172,7 @@ impl Arrived {
         let dialect = manner.name;
         let opening =
             Opening { id, arrived: at, dialect, encoder, disconnect, claimant, need, keeping };
-        let Opened { subscription, joined } = worker.open(opening, ticket, request).await?;
+        let Opened { subscription, joined } = worker.open(here, opening, ticket, request).await?;
         Ok(match joined {
             Some(standing) => {
                 let reader = Reader { after: 0, version, note };

@@ -21,6 +21,7 @@
 //! - [`queue`]: what it wants of its model's queue, and where it stands there.
 //! - [`target`]: which target it wants.
 //! - [`host`]: whom a request is for, if it is well-formed.
+//! - [`offer`]: what one configuration makes of all this, and which is in force.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
 //! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
@@ -44,6 +45,7 @@ pub mod models;
 pub mod native;
 pub mod note;
 pub mod observe;
+pub mod offer;
 pub mod ollama;
 mod ollama_models;
 pub mod ollama_routes;

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, Path};
+use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tidegate_protocol::openai as wire;
 
 use super::caller::identify;
-use super::chat::ChatLimits;
 use super::error::ApiError;
 use super::fleets::{FleetView, TargetInfo, told};
 use super::native::Native;
+use super::offer::Here;
 use super::openai::OpenAi;
-use crate::admission::Admission;
 use crate::config::{Model, ProviderKind};
 use crate::routing::Catalog;
 
@@ -76,6 +75,8 @@ fn describe(model: &Model, view: &FleetView, active: Option<&str>) -> ModelInfo 
 
 #[derive(Serialize)]
 struct ModelList {
+    /// Of the configuration that they are of.
+    generation: u64,
     models: Vec<ModelInfo>,
 }
 
@@ -83,31 +84,22 @@ struct ModelList {
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`](tidegate_protocol::ErrorKind::Unauthorized).
-pub async fn list(
-    http: HttpRequest,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    models: Data<Models>,
-) -> Result<HttpResponse, ApiError<Native>> {
-    identify(&http, admission.keys(), &limits.proxies)?;
-    Ok(HttpResponse::Ok().json(ModelList { models: models.describe() }))
+pub async fn list(http: HttpRequest, here: Here) -> Result<HttpResponse, ApiError<Native>> {
+    identify(&http, here.admission.keys(), &here.limits.proxies)?;
+    let (generation, models) = (here.generation, here.listed.describe());
+    Ok(HttpResponse::Ok().json(ModelList { generation, models }))
 }
 
 /// `GET /v1/models`
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`](tidegate_protocol::ErrorKind::Unauthorized).
-pub async fn list_openai(
-    http: HttpRequest,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    models: Data<Models>,
-) -> Result<HttpResponse, ApiError<OpenAi>> {
-    identify(&http, admission.keys(), &limits.proxies)?;
-    let catalog = models.catalog.models().iter();
+pub async fn list_openai(http: HttpRequest, here: Here) -> Result<HttpResponse, ApiError<OpenAi>> {
+    identify(&http, here.admission.keys(), &here.limits.proxies)?;
+    let catalog = here.listed.catalog.models().iter();
     let names: Vec<_> =
         catalog.map(|model| (model.name.clone(), model.provider().to_owned())).collect();
-    let body = wire::models_body(&names, models.started);
+    let body = wire::models_body(&names, here.listed.started);
     Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }
 
@@ -119,12 +111,10 @@ pub async fn list_openai(
 pub async fn show_openai(
     http: HttpRequest,
     name: Path<String>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    models: Data<Models>,
+    here: Here,
 ) -> Result<HttpResponse, ApiError<OpenAi>> {
-    identify(&http, admission.keys(), &limits.proxies)?;
-    let model = models.catalog.find(&name)?;
-    let body = wire::model_body(&model.name, model.provider(), models.started);
+    identify(&http, here.admission.keys(), &here.limits.proxies)?;
+    let model = here.listed.catalog.find(&name)?;
+    let body = wire::model_body(&model.name, model.provider(), here.listed.started);
     Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }

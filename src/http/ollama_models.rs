@@ -11,12 +11,10 @@ use tokio::time::timeout;
 
 use super::body::read_body;
 use super::caller::identify;
-use super::chat::ChatLimits;
 use super::error::ApiError;
 use super::models::Models;
+use super::offer::Here;
 use super::ollama::{OllamaChat, other_name};
-use super::worker::Worker;
-use crate::admission::Admission;
 use crate::config::{Model, ModelType};
 use crate::registry::Directory;
 
@@ -49,32 +47,21 @@ fn started(models: &Models) -> String {
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`].
-pub async fn tags(
-    http: HttpRequest,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    models: Data<Models>,
-) -> Answer {
-    identify(&http, admission.keys(), &limits.proxies)?;
-    let all: Vec<_> = models.catalog.models().iter().map(|model| listed(model)).collect();
-    Ok(json(listing::tags_body(&all, &started(&models))))
+pub async fn tags(http: HttpRequest, here: Here) -> Answer {
+    identify(&http, here.admission.keys(), &here.limits.proxies)?;
+    let all: Vec<_> = here.listed.catalog.models().iter().map(|model| listed(model)).collect();
+    Ok(json(listing::tags_body(&all, &started(&here.listed))))
 }
 
 /// `GET /api/ps`: the models at work for the caller.
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`].
-pub async fn running(
-    http: HttpRequest,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    models: Data<Models>,
-    directory: Data<Directory>,
-) -> Answer {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+pub async fn running(http: HttpRequest, here: Here, directory: Data<Directory>) -> Answer {
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let streams = directory.list(&caller).await;
     let at_work = |model: &Model| streams.iter().any(|stream| stream.model == model.name);
-    let all = models.catalog.models().iter();
+    let all = here.listed.catalog.models().iter();
     let busy: Vec<_> = all.filter(|model| at_work(model)).map(|model| listed(model)).collect();
     Ok(json(listing::ps_body(&busy)))
 }
@@ -83,29 +70,21 @@ pub async fn running(
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`], [`ErrorKind::ModelNotFound`], or what is wrong with the body.
-pub async fn show(
-    http: HttpRequest,
-    mut payload: Payload,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
-    models: Data<Models>,
-    worker: Data<Worker>,
-) -> Answer {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
-    admission.pace(&caller)?;
-    let body = read_body::<OllamaChat>(&http, &mut payload, limits.body).await?;
+pub async fn show(http: HttpRequest, mut payload: Payload, here: Here) -> Answer {
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
+    here.admission.pace(&caller)?;
+    let body = read_body::<OllamaChat>(&http, &mut payload, here.limits.body).await?;
     let name = listing::decode_show(&body)?;
-    let all = models.catalog.models();
+    let all = here.listed.catalog.models();
     let place = |name: &str| all.iter().position(|model| model.name == name);
     let index = place(&name).or_else(|| place(&other_name(&name)?));
-    let Some((model, handle)) = index.and_then(|i| Some((all.get(i)?, worker.models.get(i)?)))
-    else {
+    let Some((model, handle)) = index.and_then(|i| Some((all.get(i)?, here.model_at(i)?))) else {
         let failure = Failure::new(ErrorKind::ModelNotFound, "no such model here; see /api/tags");
         return Err(failure.into());
     };
     // A model whose upstream does not answer is there all the same.
     let described = timeout(DESCRIBE_TIME, handle.lane.describe()).await.ok().flatten();
-    Ok(json(listing::show_body(&listed(model), &started(&models), described.as_deref())))
+    Ok(json(listing::show_body(&listed(model), &started(&here.listed), described.as_deref())))
 }
 
 /// `GET /api/version`: asked by machines before they have a key.

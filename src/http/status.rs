@@ -8,7 +8,8 @@ use actix_web::web::Data;
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::models::{ModelInfo, Models};
+use super::models::ModelInfo;
+use super::offer::Offers;
 use crate::registry::Directory;
 use crate::stream::Journals;
 use crate::telemetry::Metrics;
@@ -53,8 +54,8 @@ struct Readiness {
 }
 
 /// `GET /ready`: 200 while the gateway admits streams and at least one model can answer them.
-pub async fn ready(models: Data<Models>, draining: Data<Draining>) -> HttpResponse {
-    let described = models.describe();
+pub async fn ready(offers: Data<Offers>, draining: Data<Draining>) -> HttpResponse {
+    let described = offers.latest().listed.describe();
     let draining = draining.is_on();
     let ready = !draining && described.iter().any(|model| model.status == "reachable");
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
@@ -66,9 +67,9 @@ pub async fn metrics(
     metrics: Data<Metrics>,
     directory: Data<Directory>,
     journals: Data<Journals>,
-    models: Data<Models>,
+    offers: Data<Offers>,
 ) -> HttpResponse {
-    models.measure();
+    offers.latest().listed.measure();
     journals.forget_old(Instant::now());
     let buffered = directory.held_bytes().await;
     metrics.buffered_bytes.set(i64::try_from(buffered).unwrap_or(i64::MAX));

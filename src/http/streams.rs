@@ -6,10 +6,9 @@ use serde::Serialize;
 use tidegate_protocol::{ErrorKind, Failure, StreamId};
 
 use super::caller::identify;
-use super::chat::ChatLimits;
 use super::error::ApiError;
 use super::native::Native;
-use crate::admission::Admission;
+use super::offer::Here;
 use crate::registry::Directory;
 use crate::stream::StreamInfo;
 
@@ -40,11 +39,10 @@ struct Stats {
 /// [`ErrorKind::Unauthorized`].
 pub async fn list(
     http: HttpRequest,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     directory: Data<Directory>,
 ) -> Result<HttpResponse, ApiError<Native>> {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let streams = directory.list(&caller).await;
     let count = |state: &str| streams.iter().filter(|stream| stream.state == state).count();
     let stats = Stats {
@@ -73,11 +71,10 @@ struct Cancelled {
 pub async fn cancel(
     http: HttpRequest,
     id: Path<String>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     directory: Data<Directory>,
 ) -> Result<HttpResponse, ApiError<Native>> {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let not_found = || Failure::new(ErrorKind::NotFound, "no live stream has this id");
     let id: StreamId = id.parse().map_err(|_| not_found())?;
     if !directory.cancel(id, caller).await {

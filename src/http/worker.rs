@@ -1,13 +1,16 @@
 //! The handles that one worker's handlers use to open a stream.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Addr, Recipient};
 use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
+use tokio::sync::watch;
 
 use super::dialect::AnswerContext;
+use super::offer::{Here, Offer, Offers};
 use crate::admission::Ticket;
 use crate::backend::{Claimant, CountTokens, Generate, Lane};
 use crate::config::Disconnect;
@@ -46,31 +49,51 @@ pub(super) struct Opening {
 pub struct Worker {
     pub index: u8,
     pub registry: Addr<Registry>,
-    /// In the catalog's order.
-    pub models: Vec<ModelHandle>,
-    pub buffer_bytes: usize,
-    pub answer_bytes: usize,
-    pub heartbeat: Duration,
     pub write_timeout: Duration,
     /// Shared by all workers.
     pub journals: Arc<Journals>,
+    offers: RefCell<watch::Receiver<Arc<Offer>>>,
+    here: RefCell<Here>,
 }
 
 impl Worker {
+    /// A worker that is to follow `offers`.
+    #[must_use]
+    pub fn new(
+        index: u8,
+        registry: Addr<Registry>,
+        write_timeout: Duration,
+        journals: Arc<Journals>,
+        offers: &Offers,
+    ) -> Self {
+        let mut offers = offers.follow();
+        let first = Arc::clone(&offers.borrow_and_update());
+        let (here, offers) = (RefCell::new(Here::start(first, None)), RefCell::new(offers));
+        Self { index, registry, write_timeout, journals, offers, here }
+    }
+
+    /// The offer in force. As long as that is the same, this costs one look at a number.
+    #[must_use]
+    pub fn here(&self) -> Here {
+        let mut offers = self.offers.borrow_mut();
+        if offers.has_changed().unwrap_or(false) {
+            let latest = Arc::clone(&offers.borrow_and_update());
+            // What the old one reached its models by ends with the last stream that uses it.
+            let next = Here::start(latest, Some(&self.here.borrow()));
+            self.here.replace(next);
+        }
+        self.here.borrow().clone()
+    }
+
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.here.borrow().streams.heartbeat
+    }
+
     /// An id for a request that arrived on this worker.
     #[must_use]
     pub fn new_id(&self) -> StreamId {
         StreamId::new(self.index, rand::random())
-    }
-
-    /// The model that a route leads to.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Internal`] when it is not on this worker.
-    pub fn model(&self, route: &Route) -> Result<&ModelHandle, Failure> {
-        self.models.get(route.index).ok_or_else(|| {
-            Failure::new(ErrorKind::Internal, "the model has no backend on this worker")
-        })
     }
 
     /// Opens the stream that answers an admitted request.
@@ -79,6 +102,7 @@ impl Worker {
     /// The cap is reached, or the gateway drains.
     pub(super) async fn open(
         &self,
+        here: &Here,
         opening: Opening,
         ticket: Ticket,
         request: Request,
@@ -86,7 +110,7 @@ impl Worker {
         let Opening { id, arrived, dialect, encoder, disconnect, claimant, need, keeping } =
             opening;
         let model = &ticket.route.model;
-        let handle = self.model(&ticket.route)?;
+        let handle = here.model(&ticket.route)?;
         let spec = StreamSpec {
             meta: StreamMeta {
                 id,
@@ -105,8 +129,8 @@ impl Worker {
             backend: Arc::clone(&handle.backend),
             metrics: Arc::clone(&handle.metrics),
             disconnect,
-            buffer_bytes: self.buffer_bytes,
-            answer_bytes: self.answer_bytes,
+            buffer_bytes: here.streams.buffer_bytes,
+            answer_bytes: here.streams.answer_bytes,
             keeping,
         };
         let opened = self.registry.send(Open(Box::new(spec))).await;

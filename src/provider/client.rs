@@ -94,6 +94,12 @@ impl HttpClient {
         Self { plain: PlainClient::new(plain), tls, hosts }
     }
 
+    /// Whether it is as one that is built for `models` would be.
+    #[must_use]
+    pub fn serves(&self, models: &[Model]) -> bool {
+        self.hosts.are_those_of(models)
+    }
+
     async fn send(&self, ask: &Ask, body: Bytes, pool: Pool) -> Result<Reply, SendFault> {
         if ask.uri.scheme() == Some(&Scheme::HTTP) {
             return self.plain.send(ask.head(), body, pool).await;

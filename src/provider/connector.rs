@@ -45,6 +45,15 @@ impl Hosts {
         Self(Rc::new(hosts))
     }
 
+    /// Whether the hosts of `models` are these, with the same time limits.
+    pub fn are_those_of(&self, models: &[Model]) -> bool {
+        let others = Self::of(models).0;
+        let same = |(name, host): (&String, &Host)| {
+            others.get(name).is_some_and(|other| other.limit == host.limit)
+        };
+        self.0.len() == others.len() && self.0.iter().all(same)
+    }
+
     fn get(&self, uri: &Uri) -> Option<&Host> {
         self.0.get(uri.authority()?.as_str())
     }

@@ -22,11 +22,46 @@ pub struct Load {
     pub cache: Option<f64>,
 }
 
+/// By what a target is known again, whatever else is changed of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    name: String,
+    provider: ProviderKind,
+    base_url: String,
+    model: String,
+}
+
+impl Upstream {
+    #[must_use]
+    pub fn of(target: &Target) -> Self {
+        Self {
+            name: target.name.clone(),
+            provider: target.provider,
+            base_url: target.base_url.clone(),
+            model: target.upstream_model.clone(),
+        }
+    }
+
+    /// Whether it is the same upstream under another name.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let Self { name: _, provider, base_url, model } = other;
+        self.provider == *provider && self.base_url == *base_url && self.model == *model
+    }
+}
+
 /// One target.
 #[derive(Debug)]
 pub struct Facts {
     /// A number of its own by which it is known again, though others come and go before it.
     pub key: u64,
+    pub upstream: Upstream,
+    /// Where it stands among the targets of the newest fleet.
+    pub place: usize,
+    /// How many fleets have it among their targets.
+    pub fleets: usize,
+    /// Only earlier fleets have it: it is asked for their requests, and counts for nothing else.
+    pub is_retired: bool,
     pub provider: ProviderKind,
     pub weight: u32,
     /// It works on so many requests at a time.
@@ -44,11 +79,15 @@ pub struct Facts {
 }
 
 impl Facts {
-    fn new(target: &Target) -> Self {
+    pub(super) fn new(target: &Target, place: usize) -> Self {
         let mut hasher = DefaultHasher::new();
         target.name.hash(&mut hasher);
         Self {
             key: hasher.finish(),
+            upstream: Upstream::of(target),
+            place,
+            fleets: 1,
+            is_retired: false,
             provider: target.provider,
             weight: target.weight,
             slots: target.max_concurrency,
@@ -72,6 +111,12 @@ impl Facts {
             && need.skills.are_within(&self.abilities)
             && (self.continues || !need.continues)
             && context_length.is_none_or(|length| asked <= length)
+    }
+
+    /// Whether it is asked at all, for new requests or for those of earlier fleets.
+    #[must_use]
+    pub fn takes_requests(&self) -> bool {
+        self.weight > 0 || self.is_retired
     }
 
     /// Whether anything may be asked of it now.
@@ -118,6 +163,8 @@ impl Facts {
 #[derive(Debug)]
 pub struct Field {
     facts: Vec<Facts>,
+    /// Those that are not retired.
+    count: usize,
     /// The targets that may be asked and have room.
     open: SparseSet,
     /// Until when the circuits of each let nothing pass; none where they do.
@@ -133,13 +180,19 @@ pub struct Field {
 impl Field {
     #[must_use]
     pub fn new(targets: &[Target], rules: Ejection, now: Instant) -> Self {
-        let facts: Vec<_> = targets.iter().map(Facts::new).collect();
+        let facts = targets.iter().zip(0..).map(|(target, place)| Facts::new(target, place));
+        Self::of(facts.collect(), rules, now)
+    }
+
+    pub(super) fn of(facts: Vec<Facts>, rules: Ejection, now: Instant) -> Self {
+        let current = facts.iter().filter(|facts| !facts.is_retired);
         let mut field = Self {
             open: SparseSet::default(),
             shut_until: vec![None; facts.len()],
             shut: BinaryHeap::new(),
             ejected: 0,
-            slots: facts.iter().map(|facts| facts.slots).sum(),
+            slots: current.clone().map(|facts| facts.slots).sum(),
+            count: current.count(),
             facts,
             rules,
         };
@@ -152,7 +205,18 @@ impl Field {
         &self.rules
     }
 
-    /// How many targets there are.
+    /// Its targets, to make another of them.
+    pub(super) fn take(&mut self) -> Vec<Facts> {
+        std::mem::take(&mut self.facts)
+    }
+
+    /// How many targets there are that may be asked for new requests, now or later.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many targets there are, with those that are retired.
     #[must_use]
     pub fn len(&self) -> usize {
         self.facts.len()
@@ -206,7 +270,10 @@ impl Field {
     #[must_use]
     pub fn capacity(&self) -> usize {
         match self.slots {
-            0 => self.facts.iter().map(|facts| facts.slots).sum(),
+            0 => {
+                let current = self.facts.iter().filter(|facts| !facts.is_retired);
+                current.map(|facts| facts.slots).sum()
+            }
             slots => slots,
         }
     }
@@ -217,6 +284,9 @@ impl Field {
         else {
             return;
         };
+        if facts.is_retired {
+            return;
+        }
         let until = facts.circuit.passes_at(now);
         match (*known, until) {
             (None, Some(_)) => {

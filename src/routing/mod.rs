@@ -8,6 +8,7 @@
 //! - [`fleet`]: the targets of one model: choosing one, and learning from how it went.
 //! - `field`: the targets as policies see them. `choice`: which of them may be asked for a request.
 //! - [`policy`]: how one is chosen, a file each. `sparse_set`: what they draw from.
+//! - `renewal`: the fleet of another configuration of the same model.
 //! - `circuit`: whether a target is asked at all. `recent`: how its last requests
 //!   went. `estimate`: how soon it answers.
 //! - `fault`: which failures are a target's own.
@@ -24,6 +25,7 @@ pub mod fleet;
 pub mod need;
 pub mod policy;
 mod recent;
+mod renewal;
 mod sparse_set;
 
 pub use catalog::{Catalog, Route};

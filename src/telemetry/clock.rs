@@ -2,6 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Unix time in seconds.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    unix_nanos() / 1_000_000_000
+}
+
 /// Unix time in nanoseconds.
 #[must_use]
 pub fn unix_nanos() -> u64 {

@@ -13,6 +13,7 @@ use super::declare::Declare;
 use super::journal::JournalMetrics;
 use super::ledger::Ledger;
 use super::model::{ModelFamilies, ModelMetrics};
+use super::reload::ReloadMetrics;
 use super::store::StoreMetrics;
 
 /// HTTP durations: from the gateway's own share, below 10 ms, to a long answer.
@@ -49,6 +50,7 @@ pub struct Metrics {
     pub websockets: IntGauge,
     pub store: StoreMetrics,
     pub journals: JournalMetrics,
+    pub reload: ReloadMetrics,
     rejected: IntCounterVec,
     models: ModelFamilies,
 }
@@ -88,6 +90,7 @@ impl Metrics {
             )?,
             store: StoreMetrics::declare(&declare)?,
             journals: JournalMetrics::declare(&declare)?,
+            reload: ReloadMetrics::declare(&declare)?,
             models: ModelFamilies::declare(&declare)?,
             registry: declare.registry(),
         };
@@ -113,7 +116,7 @@ impl Metrics {
         Ok(())
     }
 
-    /// The handles of one model. `model` comes from the configuration, never from a client.
+    /// The handles of one model, whose series are there as long as they are. `model` comes from the configuration, never from a client.
     #[must_use]
     pub fn model(&self, model: &str) -> ModelMetrics {
         self.models.of(model)

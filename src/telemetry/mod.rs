@@ -1,7 +1,8 @@
 //! What the person on call sees: every metric declared once, and the guards that record.
 //!
 //! - [`metrics`]: the gateway's metric families, and (in `model`) those that each model has;
-//!   `target`: those of its targets.
+//!   `target`: those of its targets. `series`: how long these live.
+//! - `reload`: which configuration is in force.
 //! - `ledger`: all streams, counted so that every scrape adds up.
 //! - `store`, `journal`: what is kept of responses, and of streams.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
@@ -17,6 +18,8 @@ pub mod metrics;
 mod model;
 pub mod panics;
 pub mod recorder;
+mod reload;
+mod series;
 mod store;
 mod target;
 
@@ -25,5 +28,6 @@ pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;
+pub use reload::{ReloadMetrics, ReloadResult};
 pub use store::{Evicted, StoreMetrics};
 pub use target::{KeyFault, TargetMetrics, TargetResult};

@@ -1,11 +1,14 @@
 //! The metrics that each model has, and their handles.
 
+use std::sync::Arc;
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
 use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
+use super::series::{Life, Living, remove};
 use super::target::{TargetFamilies, TargetMetrics};
 use crate::config::{Cause, Priority};
 
@@ -36,6 +39,7 @@ pub(super) struct ModelFamilies {
     permits: IntGaugeVec,
     upstreams: UpstreamFamilies,
     targets: TargetFamilies,
+    living: Living,
 }
 
 /// Of these, what is known of the queue.
@@ -167,12 +171,47 @@ impl ModelFamilies {
             )?,
             upstreams: UpstreamFamilies::declare(declare)?,
             targets: TargetFamilies::declare(declare)?,
+            living: Living::default(),
         })
     }
 
     pub(super) fn of(&self, model: &str) -> ModelMetrics {
+        let (families, name) = (self.clone(), model.to_owned());
+        self.living.hold(&[model], move || families.remove(&name), |life| self.handles(model, life))
+    }
+
+    /// Removes the series of a model that nobody has a handle of.
+    fn remove(&self, model: &str) {
+        let label = &[("model", model)];
+        for family in [&self.tokens, &self.prompt_tokens, &self.queue.preemptions] {
+            remove(family, label);
+        }
+        for family in [
+            &self.inference_duration,
+            &self.first_token,
+            &self.inter_token,
+            &self.queue.wait,
+            &self.overhead,
+        ] {
+            remove(family, label);
+        }
+        for family in
+            [&self.queue.requests, &self.queue.by_priority, &self.permits_in_use, &self.permits]
+        {
+            remove(family, label);
+        }
+        let UpstreamFamilies { up, failures, retries, continuations, hedges } = &self.upstreams;
+        remove(up, label);
+        for family in [failures, retries, continuations, hedges] {
+            remove(family, label);
+        }
+        self.targets.remove_causes(model);
+    }
+
+    fn handles(&self, model: &str, life: Arc<Life>) -> ModelMetrics {
         let label = &[model];
         ModelMetrics {
+            _life: life,
             model: model.to_owned(),
             tokens: self.tokens.with_label_values(label),
             prompt_tokens: self.prompt_tokens.with_label_values(label),
@@ -197,6 +236,7 @@ impl ModelFamilies {
 /// The handles of one model, looked up once.
 #[derive(Clone)]
 pub struct ModelMetrics {
+    _life: Arc<Life>,
     model: String,
     pub tokens: IntCounter,
     pub prompt_tokens: IntCounter,

@@ -1,8 +1,11 @@
 //! The metrics that each target of a model has, and those of requests that went elsewhere.
 
+use std::sync::Arc;
+
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::declare::Declare;
+use super::series::{Life, Living, remove};
 use crate::config::Cause;
 
 /// What a target made of a request.
@@ -68,6 +71,7 @@ pub(super) struct TargetFamilies {
     key_cooldowns: IntCounterVec,
     failovers: IntCounterVec,
     fallbacks: IntCounterVec,
+    living: Living,
 }
 
 impl TargetFamilies {
@@ -114,14 +118,42 @@ impl TargetFamilies {
                 "Requests that another model was asked for instead, by why and with what result.",
                 &["model", "cause", "result"],
             )?,
+            living: Living::default(),
         })
     }
 
     pub(super) fn of(&self, model: &str, target: &str) -> TargetMetrics {
+        let families = self.clone();
+        let [of, name] = [model, target].map(str::to_owned);
+        let remove = move || families.remove(&of, &name);
+        self.living.hold(&[model, target], remove, |life| self.handles(model, target, life))
+    }
+
+    /// Removes the series of a target that nobody has a handle of.
+    fn remove(&self, model: &str, target: &str) {
+        let labels = &[("model", model), ("target", target)];
+        for family in [&self.requests, &self.key_cooldowns] {
+            remove(family, labels);
+        }
+        remove(&self.active, labels);
+        for family in [&self.available, &self.first_token, &self.failing] {
+            remove(family, labels);
+        }
+    }
+
+    /// As [`remove`](Self::remove), for what a model has without regard to targets.
+    pub(super) fn remove_causes(&self, model: &str) {
+        for family in [&self.failovers, &self.fallbacks] {
+            remove(family, &[("model", model)]);
+        }
+    }
+
+    fn handles(&self, model: &str, target: &str, life: Arc<Life>) -> TargetMetrics {
         let labels = &[model, target];
         let requests = TargetResult::ALL
             .map(|result| self.requests.with_label_values(&[model, target, result.as_str()]));
         TargetMetrics {
+            _life: life,
             requests,
             active: self.active.with_label_values(labels),
             available: self.available.with_label_values(labels),
@@ -156,6 +188,7 @@ impl TargetFamilies {
 /// The handles of one target.
 #[derive(Clone)]
 pub struct TargetMetrics {
+    _life: Arc<Life>,
     requests: [IntCounter; TargetResult::ALL.len()],
     pub active: IntGauge,
     pub available: Gauge,

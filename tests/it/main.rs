@@ -54,6 +54,8 @@ mod openai;
 mod pipelining;
 mod preempt;
 mod queue;
+mod reload;
+mod reload_binary;
 mod responses;
 mod responses_kept;
 mod responses_resumed;

@@ -1,12 +1,13 @@
 //! The program itself, in a process of its own.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::Client;
 use crate::upstream::PATIENCE;
@@ -33,11 +34,17 @@ impl Process {
     /// The same, with an environment of its own.
     pub async fn start_with(environment: &[(&str, &str)], toml: &str) -> Self {
         let file = std::env::temp_dir().join(format!("tidegate-{}.toml", rand::random::<u64>()));
-        let text = format!("{toml}\n[log]\nformat = \"json\"\n");
-        std::fs::write(&file, text).unwrap();
+        write(&file, toml);
+        let process = Self::start_from(&file, environment).await;
+        std::fs::remove_file(file).unwrap();
+        process
+    }
+
+    /// The same, with a file that somebody else has written, by [`write`], and may write again.
+    pub async fn start_from(file: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .arg("--config")
-            .arg(&file)
+            .arg(file)
             .env_clear()
             .env("PORT", "0")
             .envs(environment.iter().copied())
@@ -58,7 +65,6 @@ impl Process {
             }
         });
         let address = address.await.unwrap();
-        std::fs::remove_file(file).unwrap();
         let rest = Arc::clone(&log);
         let reader = actix_rt::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -68,7 +74,20 @@ impl Process {
         Self { child, client: Client::new(address), log, reader }
     }
 
-    /// Sends a signal: TERM, INT.
+    /// Waits until a line that it logs has all of `words`.
+    pub async fn logs(&self, words: &[&str]) -> String {
+        let has_all = |line: &&String| words.iter().all(|word| line.contains(word));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.log.lock().unwrap().iter().find(has_all) {
+                return line.clone();
+            }
+            assert!(Instant::now() < deadline, "never logged: {words:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Sends a signal: TERM, INT, HUP.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
@@ -95,6 +114,13 @@ impl Process {
         self.signal("TERM");
         self.ended().await
     }
+}
+
+/// Writes a configuration that logs JSON, in one step as seen by who reads the file.
+pub fn write(file: &Path, toml: &str) {
+    let draft = file.with_extension("draft");
+    std::fs::write(&draft, format!("{toml}\n[log]\nformat = \"json\"\n")).unwrap();
+    std::fs::rename(draft, file).unwrap();
 }
 
 fn listening_address(line: &str) -> Option<SocketAddr> {

@@ -52,21 +52,30 @@ pub struct Line<T> {
 
 impl<T> Line<T> {
     pub fn new(weights: Weights, bounds: Bounds) -> Self {
+        let mut line = Self {
+            classes: [Class::default(), Class::default(), Class::default()],
+            paid: [0; 3],
+            cost: [0; 3],
+            shares: [0; 3],
+            level: 0,
+            bounds,
+            next_number: 0,
+        };
+        line.set(weights, bounds);
+        line
+    }
+
+    /// Other weights and bounds. Those that wait already keep their places, though there may be fewer.
+    pub fn set(&mut self, weights: Weights, bounds: Bounds) {
         let weights = Priority::ALL.map(|class| weights.of(class));
         let sum: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
         let share = |weight| {
             let length = u128::try_from(bounds.length).unwrap_or(0);
             usize::try_from(length * u128::from(weight) / u128::from(sum.max(1))).unwrap_or(0)
         };
-        Self {
-            classes: [Class::default(), Class::default(), Class::default()],
-            paid: [0; 3],
-            cost: weights.map(|weight| TURN / u64::from(weight.max(1))),
-            shares: weights.map(share),
-            level: 0,
-            bounds,
-            next_number: 0,
-        }
+        self.cost = weights.map(|weight| TURN / u64::from(weight.max(1)));
+        self.shares = weights.map(share);
+        self.bounds = bounds;
     }
 
     pub fn len(&self) -> usize {

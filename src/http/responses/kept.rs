@@ -12,11 +12,11 @@ use tokio::time::timeout;
 
 use super::stream_id;
 use crate::access::Caller;
-use crate::admission::Admission;
 use crate::http::attach::{Reader, take_up};
 use crate::http::caller::identify;
-use crate::http::chat::{ChatLimits, arrival};
+use crate::http::chat::arrival;
 use crate::http::error::ApiError;
+use crate::http::offer::Here;
 use crate::http::openai::OpenAi;
 use crate::http::worker::Worker;
 use crate::registry::Directory;
@@ -66,12 +66,11 @@ pub async fn retrieve(
     http: HttpRequest,
     payload: Payload,
     id: Path<String>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     store: Data<Store>,
     worker: Data<Worker>,
 ) -> Answer {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let id = stream_id(&id).ok_or_else(unknown)?;
     let found = find(&store, id, &caller)?;
     let wanted = Query::<Wanted>::from_query(http.query_string());
@@ -116,12 +115,11 @@ struct Deletion {
 pub async fn delete(
     http: HttpRequest,
     id: Path<String>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     store: Data<Store>,
     worker: Data<Worker>,
 ) -> Answer {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let known = stream_id(&id).is_some_and(|id| {
         worker.journals.remove(id, &caller);
         store.remove(id, &caller)
@@ -139,12 +137,11 @@ pub async fn delete(
 pub async fn cancel(
     http: HttpRequest,
     id: Path<String>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     directory: Data<Directory>,
     store: Data<Store>,
 ) -> Answer {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let id = stream_id(&id).ok_or_else(unknown)?;
     let ended = || {
         invalid(
@@ -180,11 +177,10 @@ pub async fn input_items(
     http: HttpRequest,
     id: Path<String>,
     page: Result<Query<Page>, actix_web::Error>,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     store: Data<Store>,
 ) -> Answer {
-    let caller = identify(&http, admission.keys(), &limits.proxies)?;
+    let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let page = page.map_err(|_| invalid("limit", "must be a whole number from 1 to 100"))?;
     let id = stream_id(&id).ok_or_else(unknown)?;
     Ok(match find(&store, id, &caller)? {

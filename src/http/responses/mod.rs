@@ -15,15 +15,15 @@ use tidegate_protocol::responses::{Asked, Item, ResponseEncoder, decode_request,
 use tidegate_protocol::{Encoder, ErrorKind, Failure, Framing, Outcome, Request, StreamId, sse};
 
 use super::answering::{Answering, Manner};
-use super::chat::{ChatLimits, receive};
+use super::chat::receive;
 use super::dialect::AnswerContext;
 use super::error::ApiError;
 use super::event_stream::wire_events;
+use super::offer::Here;
 use super::openai::OpenAi;
 use super::resume::Kept;
 use super::worker::Worker;
 use crate::access::Caller;
-use crate::admission::Admission;
 use crate::store::{Begun, Found, Store};
 use recorded::Recorded;
 
@@ -48,12 +48,11 @@ pub(super) const MANNER: Manner = Manner {
 pub async fn create(
     http: HttpRequest,
     mut payload: Payload,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     worker: Data<Worker>,
     store: Data<Store>,
 ) -> Result<HttpResponse, ApiError<OpenAi>> {
-    let (arrived, body) = receive::<OpenAi>(&http, &mut payload, &admission, &limits).await?;
+    let (arrived, body) = receive::<OpenAi>(&http, &mut payload, &here).await?;
     let (id, caller) = (arrived.id(), arrived.caller.clone());
     let asked = decode_request(&body, id, |id| earlier(&store, id, &caller))?;
     drop(body);
@@ -72,7 +71,7 @@ pub async fn create(
         Box::new(Recorded::new(encoder, seat))
     };
     let arrived = if background { arrived.detached() } else { arrived };
-    match arrived.open(request, &manner, encoder, &admission, &worker).await? {
+    match arrived.open(request, &manner, encoder, &here, &worker).await? {
         Answering::Live(live) if polled => {
             let body = begun(&store, live.id, &caller)?;
             Ok(live.left(body))

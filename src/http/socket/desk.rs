@@ -1,6 +1,5 @@
 //! What becomes of the messages of a socket's client.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::http::Version;
@@ -9,21 +8,21 @@ use actix_web::web::Data;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 use tidegate_protocol::native::socket::{self, Command, Malformed, Start, fault};
-use tidegate_protocol::{ErrorKind, Failure, FieldFault, StreamId};
+use tidegate_protocol::{Failure, FieldFault, StreamId};
 
 use super::Sockets;
 use super::feed::{Feed, Feeds};
 use super::line::Line;
+use super::visitor::Visitor;
 use crate::access::Caller;
-use crate::admission::Admission;
 use crate::http::answering::{Followed, Manner};
-use crate::http::caller::known_by;
-use crate::http::chat::{Arrived, ChatLimits};
+use crate::http::chat::Arrived;
 use crate::http::dialect::Dialect;
 use crate::http::error::status_of;
 use crate::http::event_stream::LiveAnswer;
 use crate::http::native::Native;
 use crate::http::note::{AccessNote, Arrival};
+use crate::http::offer::Here;
 use crate::http::worker::Worker;
 use crate::registry::Directory;
 use crate::stream::NotKept;
@@ -49,35 +48,29 @@ pub enum Reply {
 
 /// Takes the messages of one socket.
 pub struct Desk {
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
     worker: Data<Worker>,
     directory: Data<Directory>,
     sockets: Data<Sockets>,
-    caller: Option<Caller>,
-    address: Option<IpAddr>,
+    visitor: Visitor,
     feeds: Feeds,
 }
 
 impl Desk {
-    /// Without a `caller`, the first message has to say who it is.
+    /// A visitor that is not known has to say who it is first.
     #[must_use]
     pub fn new(
-        admission: Data<Admission>,
-        limits: Data<ChatLimits>,
         worker: Data<Worker>,
         directory: Data<Directory>,
         sockets: Data<Sockets>,
-        caller: Option<Caller>,
-        address: Option<IpAddr>,
+        visitor: Visitor,
     ) -> Self {
         let feeds = Feeds::new(sockets.settings.max_streams);
-        Self { admission, limits, worker, directory, sockets, caller, address, feeds }
+        Self { worker, directory, sockets, visitor, feeds }
     }
 
     #[must_use]
     pub fn knows_its_caller(&self) -> bool {
-        self.caller.is_some()
+        self.visitor.is_known()
     }
 
     /// Answers a message.
@@ -102,11 +95,19 @@ impl Desk {
     }
 
     async fn act(&mut self, command: Command) -> Result<Option<Reply>, Failure> {
+        let here = self.worker.here();
         match command {
-            Command::Authenticate { key } => self.authenticate(&key).map(Some),
-            Command::Start(start) => self.start(self.known()?, start).await.map(Some),
+            Command::Authenticate { key } => {
+                self.visitor.authenticate(&key, &here)?;
+                Ok(Some(Reply::Message(socket::authenticated())))
+            }
+            Command::Start(start) => {
+                let caller = self.visitor.caller(&here)?;
+                self.start(caller, start, &here).await.map(Some)
+            }
             Command::Resume { name, stream, after, window } => {
-                self.resume(&self.known()?, name, stream, after, window).map(Some)
+                let caller = self.visitor.caller(&here)?;
+                self.resume(&caller, name, stream, after, window).map(Some)
             }
             Command::Ack { name, number } => {
                 self.feeds.find(&name)?.acknowledge(number)?;
@@ -115,7 +116,7 @@ impl Desk {
             Command::Cancel { name } => {
                 let stream = self.feeds.find(&name)?.stream;
                 // Its end is told by its own last event.
-                self.directory.cancel(stream, self.known()?).await;
+                self.directory.cancel(stream, self.visitor.caller(&here)?).await;
                 Ok(None)
             }
             Command::Leave { name } => {
@@ -125,20 +126,6 @@ impl Desk {
         }
     }
 
-    fn known(&self) -> Result<Caller, Failure> {
-        let message = "send {\"type\":\"authenticate\",\"key\":KEY} first, or the key in the head of \
-                       the handshake";
-        self.caller.clone().ok_or_else(|| Failure::new(ErrorKind::Unauthorized, message))
-    }
-
-    fn authenticate(&mut self, key: &str) -> Result<Reply, Failure> {
-        if self.caller.is_some() {
-            return Err(fault("type", "the caller is known already"));
-        }
-        self.caller = Some(known_by([key].into_iter(), self.admission.keys(), self.address)?);
-        Ok(Reply::Message(socket::authenticated()))
-    }
-
     fn line(&self, caller: &Caller, command: &'static str) -> (Arrival, Line) {
         let note = AccessNote::default();
         note.caller(caller);
@@ -146,12 +133,12 @@ impl Desk {
         (arrival.clone(), Line::new(arrival, self.sockets.metrics.clone(), command))
     }
 
-    async fn start(&self, caller: Caller, start: Start) -> Result<Reply, Failure> {
+    async fn start(&self, caller: Caller, start: Start, here: &Here) -> Result<Reply, Failure> {
         let Start { name, request, headers, window } = start;
         let (arrival, mut line) = self.line(&caller, "start");
         let note = arrival.note.clone();
         let opened = match self.feeds.check(&name) {
-            Ok(()) => self.open(arrival, caller, &request, &headers).await,
+            Ok(()) => self.open(arrival, caller, &request, &headers, here).await,
             Err(failure) => Err(failure),
         };
         let followed = opened.inspect_err(|failure| line.refused(failure.kind))?;
@@ -166,19 +153,20 @@ impl Desk {
         caller: Caller,
         request: &RawValue,
         headers: &[(String, String)],
+        here: &Here,
     ) -> Result<Followed, Failure> {
-        self.admission.pace(&caller)?;
+        here.admission.pace(&caller)?;
         let headers = header_map(headers)?;
         let body = request.get().as_bytes();
         let arrived = Arrived::new(arrival, caller, &headers, Version::HTTP_11)?;
-        let arrived = arrived.asking(PATH, body, &self.admission, &self.limits);
-        let request = Native::decode(body, &self.limits.chat)?;
+        let arrived = arrived.asking(PATH, body, here);
+        let request = Native::decode(body, &here.limits.chat)?;
         if !request.stream {
             return Err(fault("stream", "must not be false: a socket carries events"));
         }
         let manner = Manner::of::<Native>();
         let encoder = Native::encoder;
-        let opened = arrived.open(request, &manner, encoder, &self.admission, &self.worker).await?;
+        let opened = arrived.open(request, &manner, encoder, here, &self.worker).await?;
         opened.followed()
     }
 
@@ -227,7 +215,7 @@ impl Desk {
         line: Line,
     ) -> Reply {
         let Followed { stream, subscription } = followed;
-        let (heartbeat, words) = (self.worker.heartbeat, Native::last_words);
+        let (heartbeat, words) = (self.worker.heartbeat(), Native::last_words);
         let answer = LiveAnswer::new(stream, heartbeat, None, subscription, words, note);
         Reply::Feed(Box::new(self.feeds.follow(name, answer, after, window, line)))
     }

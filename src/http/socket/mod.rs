@@ -1,7 +1,7 @@
 //! `GET /api/ws`: many streams over one WebSocket, by the messages of
 //! [`tidegate_protocol::native::socket`].
 //!
-//! - `places`: how many sockets there may be. `origin`: which pages may open one.
+//! - `places`: how many sockets there may be. `origin`: which pages may open one; `visitor`: who has.
 //! - `conversation`: the two halves of a socket, reading and writing.
 //! - `desk`: what becomes of a client's messages.
 //! - `feed`: one stream as it is sent over a socket; `line`: what is logged of it.
@@ -12,24 +12,26 @@ mod feed;
 mod line;
 mod origin;
 mod places;
+mod visitor;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure};
 
-use super::caller::{client_address, identify, presents_key};
-use super::chat::{ChatLimits, arrival};
+use super::caller::{client_address, identify, presented};
+use super::chat::arrival;
 use super::error::ApiError;
 use super::native::Native;
+use super::offer::Here;
 use super::status::Draining;
 use super::worker::Worker;
-use crate::admission::Admission;
-use crate::config;
+use crate::config::{self, Secret};
 use crate::registry::Directory;
 use crate::telemetry::Metrics;
 use conversation::Conversation;
 use desk::Desk;
 use places::Places;
+use visitor::Visitor;
 
 /// What all sockets of a gateway share.
 pub struct Sockets {
@@ -64,17 +66,20 @@ impl Sockets {
 pub async fn connect(
     http: HttpRequest,
     payload: Payload,
-    admission: Data<Admission>,
-    limits: Data<ChatLimits>,
+    here: Here,
     worker: Data<Worker>,
     directory: Data<Directory>,
     sockets: Data<Sockets>,
 ) -> Result<HttpResponse, ApiError<Native>> {
     origin::check(&http, &sockets.allowed_origins)?;
     let note = arrival(&http)?.note;
-    let comes_later = admission.keys().is_on() && !presents_key(http.headers());
-    let caller =
-        if comes_later { None } else { Some(identify(&http, admission.keys(), &limits.proxies)?) };
+    let keys: Vec<_> = presented(http.headers()).map(|key| Secret::new(key.to_owned())).collect();
+    let comes_later = here.admission.keys().is_on() && keys.is_empty();
+    let caller = if comes_later {
+        None
+    } else {
+        Some(identify(&http, here.admission.keys(), &here.limits.proxies)?)
+    };
     if let Some(caller) = &caller {
         note.caller(caller);
     }
@@ -87,16 +92,17 @@ pub async fn connect(
         let message = format!("this endpoint speaks WebSocket over HTTP/1.1: {error}");
         Failure::new(ErrorKind::InvalidRequest, message)
     })?;
-    let address = client_address(&http, &limits.proxies);
+    let address = client_address(&http, &here.limits.proxies);
     let conversation = Conversation {
         session,
         place,
-        heartbeat: worker.heartbeat,
+        heartbeat: worker.heartbeat(),
         auth_timeout: sockets.settings.auth_timeout,
-        message_bytes: limits.body.bytes,
+        message_bytes: here.limits.body.bytes,
         draining: sockets.draining.clone(),
     };
-    let desk = Desk::new(admission, limits, worker, directory, sockets, caller, address);
+    let visitor = Visitor::new(keys, address, caller, here.generation);
+    let desk = Desk::new(worker, directory, sockets, visitor);
     actix_rt::spawn(conversation.hold(messages, desk));
     Ok(response)
 }

@@ -55,6 +55,11 @@ impl Policy for Cheapest {
             tier.open.set(target, field.is_open(target));
         }
     }
+
+    /// Prices may be others.
+    fn renewed(&mut self, _: &Field) {
+        *self = Self::default();
+    }
 }
 
 /// What a request costs, but for a constant factor.

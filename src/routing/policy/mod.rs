@@ -28,6 +28,15 @@ pub trait Policy: Send {
 
     /// Something of a target has changed: it got a request or has done with one, may be asked or not.
     fn loaded(&mut self, _target: usize, _field: &Field) {}
+
+    /// The targets are others, or have other settings; those that are still there are where they were.
+    /// What is left of the others has no weight. Each is told as [`loaded`](Self::loaded) next.
+    fn renewed(&mut self, _field: &Field) {}
+}
+
+/// Tells a policy of all targets.
+pub fn load(policy: &mut dyn Policy, field: &Field) {
+    (0..field.len()).for_each(|target| policy.loaded(target, field));
 }
 
 /// The policy that a model is configured to have.
@@ -42,6 +51,6 @@ pub fn of(routing: &Routing, field: &Field) -> Box<dyn Policy> {
         config::Policy::Prefix => Box::new(prefix::Prefix::new(routing.prefix_entries)),
         config::Policy::Cheapest => Box::new(cheapest::Cheapest::default()),
     };
-    (0..field.len()).for_each(|target| policy.loaded(target, field));
+    load(policy.as_mut(), field);
     policy
 }

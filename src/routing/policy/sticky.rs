@@ -75,6 +75,10 @@ impl Policy for Sticky {
     fn loaded(&mut self, target: usize, field: &Field) {
         self.tally.note(target, field);
     }
+
+    fn renewed(&mut self, field: &Field) {
+        *self = Self::new(field);
+    }
 }
 
 /// Whether a session is among the part `share` of all.
