@@ -231,7 +231,8 @@ async fn a_hundred_reloads_under_load_cut_nothing_and_leave_nothing() {
     let spare = Upstream::start(|_| openai_answer(&["spare"])).await;
     // Each has another model beside it, another target and other limits.
     let toml = |number: usize| {
-        let more = if number % 2 == 0 { target("again", &upstream) } else { String::new() };
+        let more =
+            if number.is_multiple_of(2) { target("again", &upstream) } else { String::new() };
         let permits = 20 + number % 3;
         let first = format!("max_concurrency = {permits}\n");
         let fleet =
