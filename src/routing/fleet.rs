@@ -238,7 +238,9 @@ impl State {
         now: Instant,
     ) -> Option<usize> {
         let Self { field, rng, .. } = self;
-        let (before, behind) = few.split_at(rng.random_range(0..few.len().max(1)));
+        // Where there is no choice, none is drawn: those of the policy are to come as they would.
+        let first = if few.len() > 1 { rng.random_range(0..few.len()) } else { 0 };
+        let (before, behind) = few.split_at(first);
         behind.iter().chain(before).copied().find(|slot| {
             let may = |facts: &Facts| {
                 facts.takes_requests()
