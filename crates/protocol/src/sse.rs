@@ -4,7 +4,7 @@
 //! LF LF) also says where its bytes stand in the read, so that a relay can pass on whole runs of
 //! them without copying. Everything else the format allows is decoded as well: CR, LF and CRLF
 //! line ends split anywhere, a byte order mark, comments, several data lines, `data:` without a
-//! space. `id` and `retry` are of no use to the gateway and are dropped.
+//! space. `id` is of no use to the gateway itself, only to clients that come back; `retry` is dropped.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -45,6 +45,8 @@ pub fn encode_data(data: &str) -> Bytes {
 #[derive(Debug)]
 pub struct Frame<'a> {
     pub event: Option<&'a str>,
+    /// What a client that comes back says as `Last-Event-ID`.
+    pub id: Option<&'a str>,
     /// Several data lines are joined by LF.
     pub data: Cow<'a, str>,
     /// Where the frame stands, if it is safe to be relayed as it came.
@@ -95,6 +97,7 @@ struct Unit {
 #[derive(Default)]
 struct Fields {
     event: Option<Range<usize>>,
+    id: Option<Range<usize>>,
     data: Vec<Range<usize>>,
 }
 
@@ -268,6 +271,8 @@ fn parse(source: &[u8], unit: Range<usize>, first: bool) -> Fields {
             fields.data.push(data);
         } else if let Some(event) = value(b"event") {
             fields.event = Some(event);
+        } else if let Some(id) = value(b"id") {
+            fields.id = Some(id);
         }
     }
     fields
@@ -281,11 +286,13 @@ fn split_at_line_end(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn lend_plain(source: &Bytes, range: Range<usize>) -> Result<Frame<'_>, Failure> {
     let data = range.start + b"data: ".len()..range.end.saturating_sub(b"\n\n".len());
     let data = Cow::Borrowed(text(source, data)?);
-    Ok(Frame { event: None, data, plain: Some(Plain { source, range }) })
+    Ok(Frame { event: None, id: None, data, plain: Some(Plain { source, range }) })
 }
 
 fn lend<'a>(source: &'a Bytes, fields: &Fields) -> Result<Frame<'a>, Failure> {
     let event = fields.event.clone().map(|event| text(source, event)).transpose()?;
+    // An upstream's id is of no use, so it cannot spoil a frame either.
+    let id = fields.id.clone().and_then(|id| text(source, id).ok());
     let data = match fields.data.as_slice() {
         [one] => Cow::Borrowed(text(source, one.clone())?),
         many => {
@@ -294,7 +301,7 @@ fn lend<'a>(source: &'a Bytes, fields: &Fields) -> Result<Frame<'a>, Failure> {
             Cow::Owned(lines?.join("\n"))
         }
     };
-    Ok(Frame { event, data, plain: None })
+    Ok(Frame { event, id, data, plain: None })
 }
 
 fn text(source: &Bytes, range: Range<usize>) -> Result<&str, Failure> {

@@ -45,6 +45,20 @@ fn the_standards_examples() {
 }
 
 #[test]
+fn an_id_is_of_its_own_frame_and_cannot_spoil_it() {
+    let read = b"id: a:1\nevent: e\ndata: x\n\ndata: y\n\nid:2\ndata: z\n\nid: \xff\ndata: u\n\n";
+    let mut decoder = SseDecoder::new(1024);
+    decoder.feed(Bytes::from_static(read));
+    let mut ids = Vec::new();
+    while let Some(frame) = decoder.next_frame().unwrap() {
+        ids.push((frame.id.map(str::to_owned), frame.data.into_owned()));
+    }
+    let with = |id: &str, data: &str| (Some(id.to_owned()), data.to_owned());
+    let without = |data: &str| (None, data.to_owned());
+    assert_eq!(ids, [with("a:1", "x"), without("y"), with("2", "z"), without("u")]);
+}
+
+#[test]
 fn every_line_end_gives_the_same_frames() {
     for (name, stream) in STREAMS {
         let expected = decode(ROOM, &cut(stream, &[])).unwrap();
