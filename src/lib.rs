@@ -10,6 +10,7 @@
 //! 6. [`registry`]: the streams of a worker: cap, cancel, list, drain.
 //! 7. [`http`]: routes, dialects, responses.
 //! 8. [`app`]: wiring, start and shutdown.
+//! 9. [`cli`]: the commands that ask a running gateway.
 //!
 //! A module imports lower layers only; `tests/tidy.rs` holds the code to it. The wire formats are
 //! a crate of their own, `tidegate-protocol`.
@@ -18,6 +19,7 @@ pub mod access;
 pub mod admission;
 pub mod app;
 pub mod backend;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod provider;

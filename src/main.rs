@@ -1,5 +1,4 @@
-//! The command line: serve, check the configuration, simulate routing, ask a running gateway for its
-//! health.
+//! The command line: serve, check the configuration, simulate routing, ask a running gateway.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a command line speaks to people")]
 
@@ -9,6 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tidegate::app::{Gateway, shutdown_signal};
+use tidegate::cli::chat::Chat;
+use tidegate::cli::client::local_url;
+use tidegate::cli::top::Top;
 use tidegate::config::{Config, Loaded, Origin, Policy};
 use tidegate::simulation;
 use tidegate::telemetry::{logging, panics};
@@ -45,10 +47,14 @@ enum Command {
     Simulate(Simulate),
     /// Exit 0 if a running gateway answers its health check
     Health {
-        /// Where to ask [default: /health on this machine, at the configured port]
+        /// Where to ask [default: /health on this machine, at the configured address]
         #[arg(long)]
         url: Option<String>,
     },
+    /// Ask a running gateway one prompt and print the answer as it arrives
+    Chat(Chat),
+    /// Show the live streams of a running gateway, and cancel them
+    Top(Top),
 }
 
 #[derive(Args)]
@@ -111,10 +117,11 @@ fn main() -> ExitCode {
         }
         Command::Simulate(asked) => simulate(&loaded.config, asked),
         Command::Health { url } => {
-            let port = loaded.config.server.port;
-            let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{port}/health"));
+            let url = url.unwrap_or_else(|| format!("{}/health", local_url(&loaded.config.server)));
             actix_rt::System::new().block_on(health(&url))
         }
+        Command::Chat(chat) => actix_rt::System::new().block_on(chat.run(&loaded.config.server)),
+        Command::Top(top) => actix_rt::System::new().block_on(top.run(&loaded.config.server)),
     }
 }
 

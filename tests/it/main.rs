@@ -26,6 +26,7 @@ mod bad_input;
 mod binary;
 mod canaries;
 mod cancel;
+mod cli;
 mod concurrency;
 mod continuation;
 mod continuation_bounds;

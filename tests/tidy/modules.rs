@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::source::{Word, code, is_word, members, without_tests, words};
 
 /// The modules, lowest layer first. A module imports lower layers only.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["config", "telemetry", "provider"],
     &["access", "routing"],
     &["store", "simulation"],
@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["registry"],
     &["http"],
     &["app"],
+    &["cli"],
 ];
 /// Imports within a layer: who may import whom.
 const WITHIN: [(&str, &str); 3] =

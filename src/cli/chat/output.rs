@@ -1,0 +1,103 @@
+//! Standard output, written by a thread of its own: whoever reads it may stop to, and the answer must
+//! be cancellable all the same.
+
+use std::io::{self, Write};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Pieces of text that wait to be written.
+const AHEAD: usize = 64;
+
+/// The way to an output.
+pub struct Output {
+    to: mpsc::Sender<String>,
+    written: oneshot::Receiver<io::Result<()>>,
+}
+
+impl Output {
+    /// Starts the thread. It ends with the last writer, or with the first write that fails.
+    #[must_use]
+    pub fn start(mut sink: impl Write + Send + 'static) -> Self {
+        let (to, mut texts) = mpsc::channel::<String>(AHEAD);
+        let (tell, written) = oneshot::channel();
+        thread::spawn(move || {
+            let mut write_all = || {
+                while let Some(text) = texts.blocking_recv() {
+                    sink.write_all(text.as_bytes())?;
+                    sink.flush()?;
+                }
+                Ok(())
+            };
+            let result = write_all();
+            // Nobody waits for it where the command has ended by a signal.
+            let _ = tell.send(result);
+        });
+        Self { to, written }
+    }
+
+    /// Waits while too much is to be written already.
+    ///
+    /// # Errors
+    /// What a write before failed with.
+    pub async fn write(&mut self, text: String) -> io::Result<()> {
+        match self.to.send(text).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.fault().await),
+        }
+    }
+
+    /// Waits for a write that fails.
+    pub async fn fault(&mut self) -> io::Error {
+        match (&mut self.written).await {
+            Ok(Err(error)) => error,
+            // Only an end that nobody asked for comes here.
+            Ok(Ok(())) | Err(_) => io::ErrorKind::BrokenPipe.into(),
+        }
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// What a write failed with.
+    pub async fn close(self) -> io::Result<()> {
+        drop(self.to);
+        self.written.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_reader_that_leaves_is_noticed() {
+        let mut output = Output::start(Closed);
+        output.write("a".to_owned()).await.unwrap();
+        assert_eq!(output.fault().await.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[actix_web::test]
+    async fn all_is_written_before_it_is_closed() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut output = Output::start(writer);
+        for number in 0..200 {
+            output.write(format!("{number} ")).await.unwrap();
+        }
+        output.close().await.unwrap();
+        let text = io::read_to_string(reader).unwrap();
+        assert_eq!(text.split_whitespace().count(), 200);
+    }
+}

@@ -1,0 +1,173 @@
+//! What of an answer is shown where: the text on standard output, its progress on standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::event::{Event, Said};
+use super::follow::News;
+use super::output::Output;
+use super::progress::{Progress, StatusLine};
+use super::tell;
+use crate::cli::client::Problem;
+use crate::cli::printable;
+
+const TICK: Duration = Duration::from_millis(200);
+
+/// Where the answer and its progress are shown.
+pub struct Screen {
+    json: bool,
+    is_terminal: bool,
+    output: Output,
+    progress: Progress,
+    status: Option<StatusLine<io::Stderr>>,
+    /// Whether what was written stands within a line.
+    in_line: bool,
+}
+
+impl Screen {
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        let status = io::stderr().is_terminal().then(|| StatusLine::new(io::stderr()));
+        Self {
+            json,
+            is_terminal: io::stdout().is_terminal(),
+            output: Output::start(io::stdout()),
+            progress: Progress::new(Instant::now()),
+            status,
+            in_line: false,
+        }
+    }
+
+    /// Shows an answer to its end.
+    ///
+    /// # Errors
+    /// Why it has no end, or was not written.
+    pub async fn tell_all(&mut self, mut news: Receiver<News>) -> Result<(), Problem> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let news = tokio::select! {
+                news = news.recv() => news,
+                fault = self.output.fault() => return Err(fault.into()),
+                _ = tick.tick(), if self.shows_progress() => {
+                    self.show(&self.progress.status(Instant::now()));
+                    continue;
+                }
+            };
+            match news {
+                Some(News::Event(event)) => {
+                    if let Some(end) = self.tell(event).await? {
+                        return end;
+                    }
+                }
+                Some(News::Lost(problem)) => {
+                    self.progress.lost();
+                    self.show(&format!("{}; going on", problem.told()));
+                }
+                Some(News::Failed(problem)) => return Err(problem),
+                None => return Err(Problem::Lost("without a word".to_owned())),
+            }
+        }
+    }
+
+    /// Writes an event; gives how the answer ended, if it did.
+    async fn tell(&mut self, event: Event) -> Result<Option<Result<(), Problem>>, Problem> {
+        self.progress.saw(&event, Instant::now());
+        if self.json {
+            self.write(shown(line(&event)?, self.is_terminal)).await?;
+        }
+        match event.said {
+            Said::Piece(piece) if !self.json && !piece.content.is_empty() => {
+                self.write(shown(piece.content, self.is_terminal)).await?;
+            }
+            Said::Done(done) => {
+                if self.in_line {
+                    self.write("\n".to_owned()).await?;
+                }
+                let closed = std::mem::replace(&mut self.output, Output::start(io::sink()));
+                closed.close().await?;
+                let summary = self.progress.summary(&done, Instant::now());
+                if let Some(status) = &mut self.status {
+                    // An error on standard error has nowhere to be told.
+                    let _ = status.clear();
+                    tell(&printable::name(&summary));
+                }
+                return Ok(Some(Ok(())));
+            }
+            Said::Ended(ended) => {
+                let (code, message) = (ended.code, ended.message);
+                return Ok(Some(Err(Problem::Ended { code, message })));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    async fn write(&mut self, text: String) -> Result<(), Problem> {
+        if self.is_terminal
+            && let Some(status) = &mut self.status
+        {
+            let _ = status.clear();
+        }
+        self.in_line = !text.ends_with('\n');
+        Ok(self.output.write(text).await?)
+    }
+
+    /// Two writers on one terminal would spoil each other's lines.
+    fn shows_progress(&self) -> bool {
+        self.status.is_some() && !(self.is_terminal && self.in_line)
+    }
+
+    fn show(&mut self, text: &str) {
+        if self.shows_progress()
+            && let Some(status) = &mut self.status
+        {
+            let _ = status.show(&printable::name(text));
+        }
+    }
+
+    /// What is told next begins on a line of its own.
+    pub fn leave(&mut self) {
+        if let Some(status) = &mut self.status {
+            let _ = status.clear();
+            if self.is_terminal && self.in_line {
+                let _ = writeln!(io::stderr());
+            }
+        }
+    }
+}
+
+/// A piece of the answer as it is written: as it came, but for terminals, which obey.
+fn shown(content: String, is_terminal: bool) -> String {
+    if is_terminal { printable::text(&content).into_owned() } else { content }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'a str,
+    data: &'a RawValue,
+}
+
+fn line(event: &Event) -> Result<String, Problem> {
+    let data: &RawValue = serde_json::from_str(&event.data).map_err(io::Error::from)?;
+    let line =
+        serde_json::to_string(&Line { event: &event.name, data }).map_err(io::Error::from)?;
+    Ok(format!("{line}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_is_kept_from_what_it_would_obey() {
+        let evil = "a\u{1b}[2J\r\n";
+        assert_eq!(shown(evil.to_owned(), false), evil);
+        assert_eq!(shown(evil.to_owned(), true), "a\u{fffd}[2J\u{fffd}\n");
+    }
+}

@@ -1,0 +1,123 @@
+//! The streams as a table: on a screen as wide as that is, or all of it for a script.
+
+use super::column::Column;
+use super::lists::Stream;
+use crate::cli::printable;
+
+/// Of an id so much is shown where there is no room for all: enough to tell streams apart.
+const SHORT_ID: usize = 8;
+/// Of names where there is no room.
+const SHORT_NAME: usize = 14;
+const GAP: &str = "  ";
+const NONE: &str = "-";
+
+/// How wide each column is.
+#[derive(Debug)]
+pub struct Table([usize; Column::ALL.len()]);
+
+impl Table {
+    /// As wide as the streams need.
+    #[must_use]
+    pub fn whole(rows: &[&Stream]) -> Self {
+        Self(Column::ALL.map(|column| {
+            let widths = rows.iter().map(|row| printable::width(&text(column, row)));
+            // The mark of the order stands behind the title.
+            widths.max().unwrap_or(0).max(column.title().len() + 1)
+        }))
+    }
+
+    /// In so many columns, if names can be shortened to that.
+    #[must_use]
+    pub fn within(rows: &[&Stream], width: usize) -> Self {
+        let mut table = Self::whole(rows);
+        for (limited, most) in [
+            (&[Column::Id] as &[_], SHORT_ID),
+            (&[Column::Model, Column::Target, Column::Owner], SHORT_NAME),
+        ] {
+            if table.width() <= width {
+                break;
+            }
+            for (column, wide) in Column::ALL.iter().zip(&mut table.0) {
+                if limited.contains(column) {
+                    *wide = (*wide).min(most);
+                }
+            }
+        }
+        table
+    }
+
+    fn width(&self) -> usize {
+        self.0.iter().sum::<usize>() + GAP.len() * (Column::ALL.len() - 1)
+    }
+
+    /// The titles; one may have a mark.
+    #[must_use]
+    pub fn head(&self, marked: Option<(Column, char)>) -> String {
+        self.line(|column| match marked {
+            Some((sorted, mark)) if sorted == column => format!("{}{mark}", column.title()),
+            _ => column.title().to_owned(),
+        })
+    }
+
+    #[must_use]
+    pub fn row(&self, stream: &Stream) -> String {
+        self.line(|column| text(column, stream))
+    }
+
+    fn line(&self, text: impl Fn(Column) -> String) -> String {
+        let cells = Column::ALL.iter().zip(self.0).map(|(column, width)| {
+            let text = text(*column);
+            let left = width.saturating_sub(printable::width(&text));
+            if column.is_number() {
+                printable::column(&format!("{:left$}{text}", ""), width)
+            } else {
+                printable::column(&text, width)
+            }
+        });
+        cells.collect::<Vec<_>>().join(GAP)
+    }
+}
+
+/// All streams, the titles first, for a script.
+#[must_use]
+pub fn plain(rows: &[&Stream]) -> String {
+    let table = Table::whole(rows);
+    let lines = std::iter::once(table.head(None)).chain(rows.iter().map(|row| table.row(row)));
+    lines.fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// No cell is empty: a script counts them.
+fn text(column: Column, stream: &Stream) -> String {
+    let text = column.text(stream);
+    if text.is_empty() { NONE.to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::top::view::tests::view;
+
+    #[test]
+    fn a_script_gets_every_cell_of_every_stream() {
+        let view = view(&[("llama3.2:1b", 5), ("a-model-with-quite-a-long-name", 12_345)]);
+        let text = plain(&view.rows());
+        let cells: Vec<Vec<_>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(cells[0], Column::ALL.map(Column::title));
+        let [_, first, second] = cells.as_slice() else { panic!("{text}") };
+        assert_eq!(first[..3], ["s1", "a-model-with-quite-a-long-name", "-"]);
+        assert_eq!(second[4..8], ["streaming", "1.0s", "-", "5"]);
+    }
+
+    #[test]
+    fn ids_and_then_names_are_shortened_where_there_is_no_room() {
+        let mut view = view(&[("a-model-with-quite-a-long-name", 5)]);
+        view.lists.streams.streams[0].request_id = "0123456789abcdef0123456789abcdef".to_owned();
+        let rows = view.rows();
+        let shown = |width| Table::within(&rows, width).row(rows[0]);
+        assert!(shown(200).contains("0123456789abcdef0123456789abcdef"));
+        let shorter = shown(120);
+        assert!(shorter.starts_with("01234567  a-model-with-quite-a-long-name"), "{shorter}");
+        assert!(shown(90).starts_with("01234567  a-model-with-q  "));
+    }
+}
