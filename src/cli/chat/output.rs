@@ -11,8 +11,10 @@ const AHEAD: usize = 64;
 
 /// The way to an output.
 pub struct Output {
-    to: mpsc::Sender<String>,
-    written: oneshot::Receiver<io::Result<()>>,
+    /// None once it is closed.
+    to: Option<mpsc::Sender<String>>,
+    /// None once it is known.
+    written: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 impl Output {
@@ -33,7 +35,7 @@ impl Output {
             // Nobody waits for it where the command has ended by a signal.
             let _ = tell.send(result);
         });
-        Self { to, written }
+        Self { to: Some(to), written: Some(written) }
     }
 
     /// Waits while too much is to be written already.
@@ -41,7 +43,8 @@ impl Output {
     /// # Errors
     /// What a write before failed with.
     pub async fn write(&mut self, text: String) -> io::Result<()> {
-        match self.to.send(text).await {
+        let Some(to) = &self.to else { return Err(gone()) };
+        match to.send(text).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.fault().await),
         }
@@ -49,21 +52,29 @@ impl Output {
 
     /// Waits for a write that fails.
     pub async fn fault(&mut self) -> io::Error {
-        match (&mut self.written).await {
-            Ok(Err(error)) => error,
-            // Only an end that nobody asked for comes here.
-            Ok(Ok(())) | Err(_) => io::ErrorKind::BrokenPipe.into(),
-        }
+        // Without a fault it only ends when it is closed.
+        self.end().await.err().unwrap_or_else(gone)
     }
 
     /// Waits until all is written.
     ///
     /// # Errors
     /// What a write failed with.
-    pub async fn close(self) -> io::Result<()> {
-        drop(self.to);
-        self.written.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.to = None;
+        self.end().await
     }
+
+    async fn end(&mut self) -> io::Result<()> {
+        let Some(written) = &mut self.written else { return Err(gone()) };
+        let end = written.await;
+        self.written = None;
+        end.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
 }
 
 #[cfg(test)]
@@ -86,7 +97,10 @@ mod tests {
     async fn a_reader_that_leaves_is_noticed() {
         let mut output = Output::start(Closed);
         output.write("a".to_owned()).await.unwrap();
-        assert_eq!(output.fault().await.kind(), io::ErrorKind::BrokenPipe);
+        for _ in 0..2 {
+            assert_eq!(output.fault().await.kind(), io::ErrorKind::BrokenPipe);
+        }
+        assert!(output.write("b".to_owned()).await.is_err() && output.close().await.is_err());
     }
 
     #[actix_web::test]

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::event::{Event, Said};
+use super::event::{Done, Event, Said};
 use super::follow::News;
 use super::output::Output;
 use super::progress::{Progress, StatusLine};
@@ -47,7 +47,22 @@ impl Screen {
     ///
     /// # Errors
     /// Why it has no end, or was not written.
-    pub async fn tell_all(&mut self, mut news: Receiver<News>) -> Result<(), Problem> {
+    pub async fn tell_all(&mut self, news: Receiver<News>) -> Result<(), Problem> {
+        let end = self.follow(news).await;
+        // However it ended: what has come is to be seen.
+        let written = self.output.close().await;
+        let done = end?;
+        written?;
+        let summary = self.progress.summary(&done, Instant::now());
+        if let Some(status) = &mut self.status {
+            // An error on standard error has nowhere to be told.
+            let _ = status.clear();
+            tell(&printable::name(&summary));
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, mut news: Receiver<News>) -> Result<Done, Problem> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -61,8 +76,8 @@ impl Screen {
             };
             match news {
                 Some(News::Event(event)) => {
-                    if let Some(end) = self.tell(event).await? {
-                        return end;
+                    if let Some(done) = self.tell(event).await? {
+                        return Ok(done);
                     }
                 }
                 Some(News::Lost(problem)) => {
@@ -75,8 +90,8 @@ impl Screen {
         }
     }
 
-    /// Writes an event; gives how the answer ended, if it did.
-    async fn tell(&mut self, event: Event) -> Result<Option<Result<(), Problem>>, Problem> {
+    /// Writes an event; gives the last one.
+    async fn tell(&mut self, event: Event) -> Result<Option<Done>, Problem> {
         self.progress.saw(&event, Instant::now());
         if self.json {
             self.write(shown(line(&event)?, self.is_terminal)).await?;
@@ -89,19 +104,10 @@ impl Screen {
                 if self.in_line {
                     self.write("\n".to_owned()).await?;
                 }
-                let closed = std::mem::replace(&mut self.output, Output::start(io::sink()));
-                closed.close().await?;
-                let summary = self.progress.summary(&done, Instant::now());
-                if let Some(status) = &mut self.status {
-                    // An error on standard error has nowhere to be told.
-                    let _ = status.clear();
-                    tell(&printable::name(&summary));
-                }
-                return Ok(Some(Ok(())));
+                return Ok(Some(done));
             }
             Said::Ended(ended) => {
-                let (code, message) = (ended.code, ended.message);
-                return Ok(Some(Err(Problem::Ended { code, message })));
+                return Err(Problem::Ended { code: ended.code, message: ended.message });
             }
             _ => {}
         }
