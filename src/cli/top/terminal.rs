@@ -84,9 +84,9 @@ fn set(out: &mut Vec<u8>, style: Style, colours: bool) -> io::Result<()> {
         Style::Strong => (Some(Attribute::Bold), None),
         Style::Faint => (Some(Attribute::Dim), None),
         Style::Selected => (Some(Attribute::Reverse), None),
-        Style::Good => (None, Some(Color::Green)),
-        Style::Warning => (None, Some(Color::Yellow)),
-        Style::Bad => (None, Some(Color::Red)),
+        Style::Good => (None, Some(Color::DarkGreen)),
+        Style::Warning => (None, Some(Color::DarkYellow)),
+        Style::Bad => (None, Some(Color::DarkRed)),
     };
     if let Some(attribute) = attribute {
         queue!(out, SetAttribute(attribute))?;
