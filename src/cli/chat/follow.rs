@@ -26,7 +26,7 @@ use crate::http::resume::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
 /// So often a lost connection is replaced.
 const MOST_LOSSES: u32 = 5;
 /// Before the first time; each further one waits longer by as much.
-const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_millis(200);
 /// A larger event is not taken.
 const EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// Events on their way to who prints them.
