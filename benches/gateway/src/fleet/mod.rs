@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use self::crowd::{Crowd, Seen};
 use self::replica::{Behaviour, Replica};
 use crate::report::number;
-use crate::target::{Programs, Target};
+use crate::target::Programs;
 use crate::workload::Failure;
 
 /// Measure routing on a fleet of replicas that misbehave.
@@ -128,9 +128,13 @@ async fn measure(arguments: &Arguments, case: &Case) -> Result<Measured, Failure
     let of_back = replicas.iter().find(|replica| replica.behaviour == Behaviour::Dies);
     let first = of_back.and_then(|replica| replica.seen.first_since_back());
     let back = back.and_then(|back| Some(first?.saturating_duration_since(back)));
-    end(gateway);
+    drop(gateway);
     Ok(Measured { seen, attempts, back })
 }
+
+/// The gateway looks every so many seconds whether its targets are there. Who comes back between two
+/// such moments shows how long that takes.
+const OUT_OF_STEP: Duration = Duration::from_millis(2_600);
 
 /// A third into the run one dies; after another third it is back. Gives when.
 async fn come_and_go(
@@ -143,13 +147,9 @@ async fn come_and_go(
     };
     tokio::time::sleep(third).await;
     mortal.die();
-    tokio::time::sleep(third).await;
+    tokio::time::sleep(third + OUT_OF_STEP).await;
     mortal.come_back()?;
     Ok(Some(std::time::Instant::now()))
-}
-
-fn end(gateway: Target) {
-    drop(gateway);
 }
 
 fn row(case: &Case, measured: &Measured, best: &mut Option<f64>) -> String {
