@@ -16,6 +16,7 @@ use actix_web::{Error, HttpRequest};
 use tidegate_protocol::{ErrorKind, Failure};
 
 use super::routes::failure_of_path;
+use super::worker::Worker;
 use crate::config::Config;
 
 /// The names by which pages may know the gateway.
@@ -64,9 +65,9 @@ pub async fn refuse_rebound(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let names = request.app_data::<Data<OwnNames>>();
-    let refused = names.filter(|_| is_of_its_own_site(request.request()));
-    if let Some(failure) = refused.and_then(|names| names.check(request.request()).err()) {
+    let http = request.request();
+    let worker = http.app_data::<Data<Worker>>().filter(|_| is_of_its_own_site(http));
+    if let Some(failure) = worker.and_then(|worker| worker.here().names.check(http).err()) {
         let response = failure_of_path(request.path(), &failure);
         return Ok(request.into_response(response));
     }

@@ -2,6 +2,7 @@
 //! read once a second; nothing is counted for it.
 
 use std::collections::VecDeque;
+use std::iter::repeat;
 use std::time::{Duration, Instant};
 
 use prometheus::core::Metric;
@@ -87,7 +88,6 @@ impl Serialize for Sample {
 /// Reads the counters and keeps what came of it, up to a number of samples.
 pub struct History {
     metrics: Metrics,
-    models: Vec<ModelMetrics>,
     started: Instant,
     most: usize,
     samples: VecDeque<Sample>,
@@ -107,23 +107,28 @@ type Buckets = Vec<(f64, u64)>;
 
 impl History {
     #[must_use]
-    pub fn new(metrics: Metrics, models: Vec<ModelMetrics>, most: usize, now: Instant) -> Self {
+    pub fn new(metrics: Metrics, most: usize, now: Instant) -> Self {
         let last = Totals::read(&metrics);
-        let buckets = VecDeque::from([first_tokens(&models)]);
-        Self { metrics, models, started: now, most, samples: VecDeque::new(), last, buckets }
+        let (samples, buckets) = (VecDeque::new(), VecDeque::new());
+        Self { metrics, started: now, most, samples, last, buckets }
     }
 
-    /// Takes one more sample; the oldest goes where there are enough.
-    pub fn take(&mut self, now: Instant) -> Sample {
+    /// Takes one more sample, of those models that there are; the oldest goes where there are enough.
+    pub fn take<'m>(
+        &mut self,
+        now: Instant,
+        models: impl Iterator<Item = &'m ModelMetrics> + Clone,
+    ) -> Sample {
         let totals = Totals::read(&self.metrics);
-        let buckets = first_tokens(&self.models);
-        let since = self.buckets.front();
-        let first_token = since.and_then(|since| Quantiles::between(since, &buckets));
+        let queued = models.clone().map(|model| model.queued.get()).sum::<i64>();
+        let buckets = first_tokens(models);
+        let nothing = Buckets::new();
+        let since = self.buckets.front().unwrap_or(&nothing);
+        let first_token = Quantiles::between(since, &buckets);
         self.buckets.push_back(buckets);
         if self.buckets.len() > WINDOW {
             self.buckets.pop_front();
         }
-        let queued = self.models.iter().map(|model| model.queued.get()).sum::<i64>();
         let sample = Sample {
             at: now.saturating_duration_since(self.started),
             started: totals.tally.started - self.last.tally.started,
@@ -169,7 +174,7 @@ impl Totals {
 }
 
 /// The first tokens of all models.
-fn first_tokens(models: &[ModelMetrics]) -> Buckets {
+fn first_tokens<'m>(models: impl Iterator<Item = &'m ModelMetrics>) -> Buckets {
     let mut all = Buckets::new();
     for model in models {
         let metric = model.first_token.metric();
@@ -190,8 +195,11 @@ fn first_tokens(models: &[ModelMetrics]) -> Buckets {
 impl Quantiles {
     /// Of what was counted in between; nothing if that was nothing.
     fn between(before: &Buckets, after: &Buckets) -> Option<Self> {
+        let old = before.iter().map(|(_, count)| *count).chain(repeat(0));
+        // A model that is gone takes its counts along: for a moment there are fewer than before.
+        let grown = after.iter().zip(old);
         let counts: Buckets =
-            before.iter().zip(after).map(|((_, old), (bound, new))| (*bound, new - old)).collect();
+            grown.map(|((bound, new), old)| (*bound, new.saturating_sub(old))).collect();
         let all = counts.last()?.1;
         (all > 0)
             .then(|| Self { p50: quantile(&counts, all, 0.5), p99: quantile(&counts, all, 0.99) })
@@ -225,7 +233,8 @@ mod tests {
         let metrics = Metrics::new(false).unwrap();
         let model = metrics.model("m");
         let started = Instant::now();
-        let mut history = History::new(metrics.clone(), vec![model.clone()], 2, started);
+        let mut history = History::new(metrics.clone(), 2, started);
+        let models = || std::iter::once(&model);
         let begin = || {
             let arrived = Instant::now();
             StreamRecorder::start(Arc::new(model.clone()), metrics.streams.clone(), arrived)
@@ -238,7 +247,7 @@ mod tests {
         metrics.count_rejected(tidegate_protocol::ErrorKind::QueueFull);
         let _four = begin();
 
-        let sample = history.take(started + Duration::from_secs(1));
+        let sample = history.take(started + Duration::from_secs(1), models());
         assert_eq!((sample.started, sample.active, sample.pieces), (4, 1, 3));
         assert_eq!((sample.completed, sample.cancelled, sample.failed), (1, 1, 1));
         assert_eq!((sample.refused, sample.queued), (1, 0));
@@ -248,7 +257,7 @@ mod tests {
         assert_eq!(row[0], 1000);
 
         for second in 2..=4 {
-            history.take(started + Duration::from_secs(second));
+            history.take(started + Duration::from_secs(second), models());
         }
         let kept: Vec<_> = history.samples().map(|sample| sample.at.as_secs()).collect();
         assert_eq!(kept, [3, 4], "the oldest go");
@@ -262,5 +271,6 @@ mod tests {
         let Quantiles { p50, p99 } = Quantiles::between(&before, &after).unwrap();
         assert!((p50 - 0.55).abs() < 1e-9 && p99 > 0.98 && p99 < 1.0, "{p50} {p99}");
         assert_eq!(Quantiles::between(&after, &after), None);
+        assert_eq!(Quantiles::between(&after, &before), None, "a model is gone");
     }
 }

@@ -27,6 +27,7 @@ mod binary;
 mod canaries;
 mod cancel;
 mod concurrency;
+mod console;
 mod continuation;
 mod continuation_bounds;
 mod count_tokens;
