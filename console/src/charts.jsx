@@ -39,7 +39,7 @@ function options(width, { series, unit }, span) {
   const ago = (_, __, from, now) => {
     const step = STEPS.find((it) => (now - from) / it <= 4) ?? STEPS.at(-1);
     const marks = [];
-    for (let mark = now - step; mark >= from; mark -= step) marks.unshift(mark);
+    for (let mark = now - step; mark > from + step / 3; mark -= step) marks.unshift(mark);
     return marks;
   };
   const told = ({ scales }, marks) => marks.map((mark) => `−${duration(Math.round(scales.x.max - mark) * 1000)}`.replace(' 00 s', ''));
