@@ -93,6 +93,9 @@ function Console() {
   );
 }
 
+// What was under way when the page was left is taken up by one that is loaded anew.
+addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
+
 const root = document.getElementById('console');
 root.replaceChildren();
 render(<Console />, root);

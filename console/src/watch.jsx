@@ -39,7 +39,11 @@ function useText(id) {
       show('Over');
     };
     read().catch((error) => stop.signal.aborted || show('', REASONS[error.status] ?? error.message));
+    // A page that is left may be kept for a while, with what it reads.
+    const leave = () => stop.abort();
+    addEventListener('pagehide', leave);
     return () => {
+      removeEventListener('pagehide', leave);
       stop.abort();
       cancelAnimationFrame(due);
     };

@@ -274,9 +274,9 @@ async fn from_page(gateway: &TestGateway, line: &str, host: &str, origin: Option
          Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut live = gateway.client.send_raw(request.as_bytes()).await;
-    live.read_head().await;
-    live.status()
+    let mut answer = gateway.client.send_raw(request.as_bytes()).await;
+    answer.read_head().await;
+    answer.status()
 }
 
 #[actix_web::test]

@@ -114,16 +114,16 @@ class Browser:
         self._command("Page.navigate", url="about:blank")
         self._command("Page.navigate", url=url)
 
-    def evaluate(self, expression: str) -> object:
-        """The value of JavaScript in the page."""
-        wanted = {"returnByValue": True, "awaitPromise": True}
+    def evaluate(self, expression: str, is_promise: bool = False) -> object:
+        """The value of JavaScript in the page, or what it promises."""
+        wanted = {"returnByValue": True, "awaitPromise": is_promise}
         answer = self._command("Runtime.evaluate", expression=expression, **wanted)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not self.evaluate(f"Boolean(document.body && {condition})"):
+        while not self.evaluate(f"Boolean(document.readyState !== 'loading' && {condition})"):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{condition} never came: {self.evaluate('document.body.outerHTML')}")
             time.sleep(0.05)

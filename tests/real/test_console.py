@@ -281,7 +281,8 @@ def check_with_axe(browser: Browser, where: str) -> None:
     options = json.dumps({"runOnly": {"type": "tag", "values": AXE_TAGS}})
     found = browser.evaluate(
         f"axe.run(document, {options}).then(({{violations}}) =>"
-        " violations.map((it) => [it.id, ...it.nodes.map((node) => node.html + node.failureSummary)]))"
+        " violations.map((it) => [it.id, ...it.nodes.map((node) => node.html + node.failureSummary)]))",
+        is_promise=True,
     )
     assert found == [], f"{where}: {json.dumps(found, indent=1)}"
 
@@ -310,7 +311,7 @@ def test_a_crowd_of_streams_does_not_hold_the_page_up(
         )
         found = []
         while len(found) < TRIES and [] not in found:
-            found.append(browser.evaluate(look))
+            found.append(browser.evaluate(look, is_promise=True))
         assert [] in found, f"tasks over 50 ms: {found}"
         # Sorting and filtering are over all of them.
         browser.evaluate(
