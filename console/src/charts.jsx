@@ -17,7 +17,7 @@ const CHARTS = [
   { title: 'Requests per second', unit: rate, series: [['started', 'begun', per('started')], ['refused', 'refused', per('refused')]] },
   { title: 'First token', unit: duration, series: [['p50', 'p50', ({ ttftP50 }) => ttftP50], ['p99', 'p99', ({ ttftP99 }) => ttftP99]] },
   { title: 'Tokens per second', unit: rate, series: [['tokens', 'all streams', per('tokens')]] },
-  { title: 'Failed and cancelled per second', unit: rate, series: [['failed', 'failed', per('failed')], ['cancelled', 'cancelled', per('cancelled')]] },
+  { title: 'Failed and cancelled per second', unit: rate, series: [['cancelled', 'cancelled', per('cancelled')], ['failed', 'failed', per('failed')]] },
 ];
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
