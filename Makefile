@@ -15,6 +15,7 @@ lint:
 	else \
 		echo "lint: cargo-deny is not installed: licences, bans and sources are not checked"; \
 	fi
+	console/check.sh
 
 fuzz:
 	fuzz/run.sh

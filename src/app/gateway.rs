@@ -94,6 +94,9 @@ impl Gateway {
         running.probing = Probing::begin(&running.generation).await;
         let journals = Arc::clone(&gateway.parts.journals);
         gateway.tasks.push(actix_rt::spawn(forget_old_journals(journals)));
+        if gateway.parts.console.is_on() {
+            gateway.tasks.push(actix_rt::spawn(Arc::clone(&gateway.parts.console).run()));
+        }
         gateway.announce(&running.generation);
         Ok(gateway)
     }
@@ -210,6 +213,7 @@ impl Gateway {
             directory.drain(Drain::EndAll).await;
             self.wait_for_streams(LAST_WORDS).await;
         }
+        self.parts.console.close();
         futures::future::join_all(self.servers.iter().map(|server| server.stop(true))).await;
         for task in &self.tasks {
             task.abort();

@@ -13,6 +13,7 @@ use crate::http::caller::TrustedProxies;
 use crate::http::chat::ChatLimits;
 use crate::http::models::Models;
 use crate::http::offer::{Offer, StreamLimits};
+use crate::http::rebinding::OwnNames;
 use crate::routing::Catalog;
 use crate::telemetry::{Metrics, clock};
 
@@ -86,6 +87,8 @@ impl Generation {
                 catalog,
                 started: old.map_or_else(clock::unix_seconds, |old| old.offer.listed.started),
             },
+            names: OwnNames::new(&config),
+            shown: config.shown.clone(),
             reach: Box::new(move |before| launch::reach(&reached, before)),
         };
         Self { number, config, parts, offer: Arc::new(offer) }

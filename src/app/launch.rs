@@ -40,7 +40,7 @@ pub fn worker_here(parts: &Parts) -> Data<Worker> {
 fn worker(parts: &Parts) -> Worker {
     let registry = Registry::new(
         Arc::clone(&parts.cap),
-        parts.metrics.streams.clone(),
+        parts.metrics.streams.for_worker(),
         Arc::clone(&parts.journals),
     )
     .start();

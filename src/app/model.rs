@@ -124,7 +124,7 @@ impl ModelPart {
             health: self.targets.iter().map(|target| Arc::clone(&target.health)).collect(),
             bearers: self.targets.iter().map(|target| Arc::clone(&target.bearer)).collect(),
             metrics: self.targets.iter().map(|target| target.metrics.clone()).collect(),
-            up: self.shared.metrics.upstream_up.clone(),
+            model: self.shared.metrics.clone(),
         }
     }
 }

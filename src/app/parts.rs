@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::generation::Generation;
 use crate::config::Config;
+use crate::http::console::Console;
+use crate::http::console::board::Sources;
 use crate::http::offer::Offers;
 use crate::http::socket::Sockets;
 use crate::http::status::Draining;
@@ -25,6 +27,7 @@ pub struct Parts {
     pub store: Arc<Store>,
     pub journals: Arc<Journals>,
     pub sockets: Arc<Sockets>,
+    pub console: Arc<Console>,
 }
 
 impl Parts {
@@ -35,9 +38,18 @@ impl Parts {
         let cap = Cap::new(config.server.max_streams);
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
         let draining = Draining::default();
+        let directory = Directory::new(Arc::clone(&cap));
+        let offers = Arc::new(Offers::new(Arc::clone(&first.offer)));
+        let sources = Sources {
+            directory: directory.clone(),
+            offers: Arc::clone(&offers),
+            metrics: metrics.clone(),
+            draining: draining.clone(),
+        };
         Self {
-            directory: Directory::new(Arc::clone(&cap)),
-            offers: Arc::new(Offers::new(Arc::clone(&first.offer))),
+            console: Arc::new(Console::new(&config.console, sources)),
+            directory,
+            offers,
             sockets: Arc::new(Sockets::new(&config, draining.clone(), metrics.clone())),
             draining,
             store: Store::new(&config.responses, metrics.store.clone()),

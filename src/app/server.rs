@@ -31,6 +31,7 @@ use crate::http::host::require_host;
 use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
 use crate::http::ollama_routes::at_the_root;
 use crate::http::queue::QUEUE_PLACE;
+use crate::http::rebinding::refuse_rebound;
 use crate::http::routes;
 use crate::telemetry::logging::RequestSpan;
 
@@ -145,9 +146,11 @@ fn app(
         .app_data(Data::from(Arc::clone(&parts.store)))
         .app_data(Data::from(Arc::clone(&parts.journals)))
         .app_data(Data::from(Arc::clone(&parts.sockets)))
+        .app_data(Data::from(Arc::clone(&parts.console)))
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
         .app_data(Data::new(parts.draining.clone()))
+        .wrap(from_fn(refuse_rebound))
         .wrap(from_fn(require_host))
         .wrap(from_fn(observe))
         .wrap(cors(&parts.config.server.cors))

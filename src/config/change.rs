@@ -55,6 +55,7 @@ fn live(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.stream_buffer_bytes", a.stream_buffer_bytes != b.stream_buffer_bytes),
         ("server.max_answer_bytes", a.max_answer_bytes != b.max_answer_bytes),
         ("server.trusted_proxies", a.trusted_proxies != b.trusted_proxies),
+        ("server.allowed_hosts", a.allowed_hosts != b.allowed_hosts),
     ])
 }
 
@@ -79,6 +80,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         journal,
         websocket,
         reload: _,
+        console,
+        shown: _,
     } = new;
     let Server {
         host,
@@ -99,6 +102,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         trusted_proxies: _,
         tls,
         cors,
+        allowed_hosts: _,
     } = server;
     let was = &old.server;
     differing([
@@ -119,6 +123,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("responses", old.responses != *responses),
         ("journal", old.journal != *journal),
         ("websocket", old.websocket != *websocket),
+        ("console", old.console != *console),
     ])
 }
 

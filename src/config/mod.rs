@@ -7,8 +7,8 @@
 //!
 //! # Layout
 //! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
-//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`discovery`], [`reload`]:
-//!   the sections.
+//!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`console`],
+//!   [`discovery`], [`reload`]: the sections.
 //! - [`targets`]: the upstreams of a model; `routing`, how they share its requests.
 //! - `retries`, `disconnect`, `takeover`: a model's further policies.
 //! - `model_list`, `target_list`, `credentials`: how the file and the environment make up the models.
@@ -21,6 +21,7 @@
 pub mod auth;
 mod change;
 pub mod chat;
+pub mod console;
 mod credentials;
 mod disconnect;
 pub mod discovery;
@@ -58,10 +59,12 @@ pub mod websocket;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use auth::{ApiKey, Auth};
 pub use change::{Change, needs_restart};
 pub use chat::Chat;
+pub use console::Console;
 pub use disconnect::{Disconnect, OnDisconnect};
 pub use discovery::Ollama;
 pub use fault::{Fault, Faults, Problem, Source};
@@ -74,7 +77,7 @@ pub use origin::Origin;
 pub use queue::{Priority, QueueLimits, Weights};
 pub use rate_limits::RateLimits;
 pub use reload::Reload;
-pub use report::Effective;
+pub use report::{Effective, Shown};
 pub use responses::Responses;
 pub use retries::Retries;
 pub use routing::{Cause, Policy, Routing, StickyBy};
@@ -114,6 +117,9 @@ pub struct Config {
     pub journal: Journal,
     pub websocket: WebSocket,
     pub reload: Reload,
+    pub console: Console,
+    /// As it was read, for those who ask what is in effect.
+    pub shown: Shown,
 }
 
 /// A configuration without faults.
@@ -121,7 +127,7 @@ pub struct Config {
 pub struct Loaded {
     pub config: Config,
     /// Every setting, whether from the file, the environment or by default.
-    pub effective: Vec<Effective>,
+    pub effective: Arc<[Effective]>,
     /// What is allowed but hardly meant.
     pub warnings: Vec<String>,
 }
@@ -180,6 +186,9 @@ impl Config {
             journal: root.section("journal", Journal::read),
             websocket: root.section("websocket", WebSocket::read),
             reload: root.section("reload", Reload::read),
+            console: root.section("console", Console::read),
+            // Known once all is read.
+            shown: Shown::default(),
             server,
         }
     }
@@ -205,7 +214,12 @@ fn load_text(
         Environment::default()
     });
     let sources = Sources { document: &document, environment: &environment };
-    let config = Section::read_root(sources, &mut report, Config::read);
+    let mut config = Section::read_root(sources, &mut report, Config::read);
     let Report { faults, effective, warnings } = report;
-    if faults.is_empty() { Ok(Loaded { config, effective, warnings }) } else { Err(Faults(faults)) }
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    let effective: Arc<[_]> = effective.into();
+    config.shown = Shown(Arc::clone(&effective));
+    Ok(Loaded { config, effective, warnings })
 }

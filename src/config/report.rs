@@ -1,5 +1,7 @@
 //! What reading a configuration brings to light: the settings in effect, and the faults.
 
+use std::sync::Arc;
+
 use super::fault::{Fault, Problem, Source};
 
 /// How wide the `key = value` column of [`render`] may grow; longer lines stick out.
@@ -13,6 +15,17 @@ pub struct Effective {
     /// The value as TOML would write it; `********` for secrets.
     pub value: String,
     pub source: Source,
+}
+
+/// Every setting of a configuration as it was read, secrets hidden.
+#[derive(Debug, Clone, Default)]
+pub struct Shown(pub Arc<[Effective]>);
+
+/// In which line a setting stands is no part of what it is.
+impl PartialEq for Shown {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Writes one line for each setting: `server.port = 3000   # config/tidegate.toml:3`.

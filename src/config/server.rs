@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::kind;
 use super::section::Section;
+use super::url::is_authority;
 
+const HOST_NAME: &str = "a host's name without a port, or *";
 const SIXTEEN_MIB: usize = 16 * 1024 * 1024;
 
 /// The listener and what it allows.
@@ -45,6 +47,8 @@ pub struct Server {
     /// None serves plain HTTP.
     pub tls: Option<Tls>,
     pub cors: Cors,
+    /// Names under which pages may reach the gateway while no key is set; `*` allows every name.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Files that make the listener speak TLS.
@@ -108,8 +112,15 @@ impl Server {
             trusted_proxies: read_proxies(section),
             tls: section.section("tls", Tls::read),
             cors: section.section("cors", Cors::read),
+            allowed_hosts: section.list("allowed_hosts", &kind::text(HOST_NAME, host_name)),
         }
     }
+}
+
+/// A name without its port; names are compared in small letters.
+fn host_name(text: &str) -> Option<String> {
+    let named = is_authority(text) && !text.contains(':');
+    (text == "*" || named).then(|| text.to_ascii_lowercase())
 }
 
 /// Peers are compared in canonical form: `::ffff:10.0.0.1` is `10.0.0.1`.

@@ -227,7 +227,7 @@ fn the_example_has_every_key() {
             documented.push(format!("{section}.{key}").trim_start_matches('.').to_owned());
         }
     }
-    for setting in &loaded.effective {
+    for setting in loaded.effective.iter() {
         let key = setting.key.replace("[0]", "");
         assert!(documented.contains(&key), "{key} is not in the example");
     }

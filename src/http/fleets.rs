@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use prometheus::Gauge;
 use serde::Serialize;
 
 use crate::backend::{Health, Reachability};
@@ -12,7 +11,7 @@ use crate::config::Target;
 use crate::provider::{Bearer, KeyPool};
 use crate::routing::{CircuitState, Fleet, TargetState};
 use crate::stream::millis;
-use crate::telemetry::TargetMetrics;
+use crate::telemetry::{ModelMetrics, TargetMetrics};
 
 /// The targets of one model.
 pub struct FleetView {
@@ -21,8 +20,7 @@ pub struct FleetView {
     pub health: Vec<Arc<Health>>,
     pub bearers: Vec<Arc<Bearer>>,
     pub metrics: Vec<TargetMetrics>,
-    /// Whether any of them is there.
-    pub up: Gauge,
+    pub model: ModelMetrics,
 }
 
 /// One target of a model.
@@ -74,7 +72,7 @@ impl FleetView {
     /// Brings its metrics up to date.
     pub fn measure(&self) {
         let is_up = self.reachability() == Reachability::Reachable;
-        self.up.set(if is_up { 1.0 } else { 0.0 });
+        self.model.upstream_up.set(if is_up { 1.0 } else { 0.0 });
         let states = self.fleet.states(Instant::now());
         for (metrics, state) in self.metrics.iter().zip(states) {
             metrics.active.set(i64::try_from(state.active).unwrap_or(i64::MAX));

@@ -20,6 +20,8 @@
 //! - `disconnect`: what a request wants if its client leaves.
 //! - [`queue`]: what it wants of its model's queue, and where it stands there.
 //! - [`target`]: which target it wants.
+//! - [`console`]: a page for people, and what feeds it.
+//! - [`rebinding`]: pages that know the gateway by a name of their own.
 //! - [`host`]: whom a request is for, if it is well-formed.
 //! - [`offer`]: what one configuration makes of all this, and which is in force.
 //! - [`worker`]: the handles a worker's handlers use.
@@ -35,6 +37,7 @@ pub mod attach;
 pub mod body;
 pub mod caller;
 pub mod chat;
+pub mod console;
 pub mod dialect;
 mod disconnect;
 pub mod error;
@@ -51,6 +54,7 @@ mod ollama_models;
 pub mod ollama_routes;
 pub mod openai;
 pub mod queue;
+pub mod rebinding;
 pub mod responses;
 pub mod resume;
 pub mod routes;

@@ -18,8 +18,10 @@ use tokio::sync::watch;
 
 use super::chat::ChatLimits;
 use super::models::Models;
+use super::rebinding::OwnNames;
 use super::worker::{ModelHandle, Worker};
 use crate::admission::Admission;
+use crate::config::Shown;
 use crate::provider::client::HttpClient;
 use crate::routing::Route;
 
@@ -42,6 +44,10 @@ pub struct Offer {
     pub limits: ChatLimits,
     pub streams: StreamLimits,
     pub listed: Models,
+    /// By which pages may know the gateway.
+    pub names: OwnNames,
+    /// The configuration, for those who ask for it.
+    pub shown: Shown,
     /// Starts what reaches the models, on the worker that calls it, with the client of the offer before.
     pub reach: Box<Reach>,
 }

@@ -11,11 +11,11 @@ use super::error::{failure_response, method_not_allowed};
 use super::native::Native;
 use super::ollama::OllamaChat;
 use super::openai::{Completions, Embeddings, OpenAi};
-use super::{attach, models, ollama_routes, responses, socket, status, streams};
+use super::{attach, console, models, ollama_routes, responses, socket, status, streams};
 
 /// Every endpoint: method and path, as the OpenAPI document must list them. The path of the
 /// metrics is configurable; this is its default.
-pub const ROUTES: [(&str, &str); 31] = [
+pub const ROUTES: [(&str, &str); 35] = [
     ("post", "/api/chat"),
     ("get", "/api/chat/streams"),
     ("get", "/api/chat/{id}"),
@@ -47,6 +47,10 @@ pub const ROUTES: [(&str, &str); 31] = [
     ("get", "/ready"),
     ("get", "/metrics"),
     ("get", "/openapi.json"),
+    ("get", "/"),
+    ("get", "/console/{file}"),
+    ("get", "/api/console/events"),
+    ("get", "/api/console/config"),
 ];
 
 /// The API's description, also served at `/openapi.json`.
@@ -115,6 +119,7 @@ pub fn configure(app: &mut ServiceConfig) {
             .default_service(web::to(|| async { method_not_allowed::<Native>("GET, DELETE") })),
     )
     .configure(kept_responses)
+    .configure(console::configure)
     .default_service(web::to(not_found));
 }
 

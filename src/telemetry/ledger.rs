@@ -4,6 +4,7 @@
 //! `started = active + the sum of all outcomes` holds in every scrape, not only at rest, and a
 //! stream that is lost or counted twice can be seen at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, Desc};
@@ -13,11 +14,21 @@ use tidegate_protocol::Outcome;
 
 /// The count of all streams; clones share it.
 #[derive(Clone)]
-pub struct Ledger(Arc<Shared>);
+pub struct Ledger(Arc<Page>);
+
+/// What one worker writes.
+struct Page {
+    shared: Arc<Shared>,
+    /// Pieces of answers passed on, counted on the worker's own thread so that no core waits for
+    /// another's cache line.
+    pieces: Arc<AtomicU64>,
+}
 
 struct Shared {
     /// Held for a step, and for a scrape.
     step: Mutex<()>,
+    /// Of every worker there has been.
+    pieces: Mutex<Vec<Arc<AtomicU64>>>,
     started: IntCounter,
     active: IntGauge,
     ended: IntCounterVec,
@@ -33,6 +44,7 @@ impl Ledger {
         let ended = Opts::new("ai_gateway_streams_total", "Streams that ended, by outcome.");
         let shared = Shared {
             step: Mutex::default(),
+            pieces: Mutex::default(),
             started: IntCounter::with_opts(started)?,
             active: IntGauge::with_opts(active)?,
             ended: IntCounterVec::new(ended, &["status"])?,
@@ -42,23 +54,70 @@ impl Ledger {
         for outcome in Outcome::ALL {
             shared.ended.with_label_values(&[outcome.as_str()]);
         }
-        Ok(Self(Arc::new(shared)))
+        Ok(Self::page_of(Arc::new(shared)))
+    }
+
+    fn page_of(shared: Arc<Shared>) -> Self {
+        let pieces = Arc::new(AtomicU64::new(0));
+        let mut all = shared.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(&pieces));
+        drop(all);
+        Self(Arc::new(Page { shared, pieces }))
+    }
+
+    /// The same count, with a place of its own for what one worker counts for each batch.
+    #[must_use]
+    pub fn for_worker(&self) -> Self {
+        Self::page_of(Arc::clone(&self.0.shared))
     }
 
     /// A stream was opened.
     pub fn begin(&self) {
-        let _step = self.0.step();
-        self.0.started.inc();
-        self.0.active.inc();
+        let shared = &self.0.shared;
+        let _step = shared.step();
+        shared.started.inc();
+        shared.active.inc();
+    }
+
+    /// So many pieces of an answer were passed on.
+    pub fn passed(&self, pieces: u32) {
+        self.0.pieces.fetch_add(u64::from(pieces), Ordering::Relaxed);
     }
 
     /// A stream that was opened has ended.
     pub fn end(&self, outcome: Outcome) {
-        let ended = self.0.ended.with_label_values(&[outcome.as_str()]);
-        let _step = self.0.step();
-        self.0.active.dec();
+        let shared = &self.0.shared;
+        let ended = shared.ended.with_label_values(&[outcome.as_str()]);
+        let _step = shared.step();
+        shared.active.dec();
         ended.inc();
     }
+
+    /// All of it, at one moment.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let shared = &self.0.shared;
+        let ended = Outcome::ALL.map(|outcome| shared.ended.with_label_values(&[outcome.as_str()]));
+        let pieces = shared.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pieces = pieces.iter().map(|pieces| pieces.load(Ordering::Relaxed)).sum();
+        let _step = shared.step();
+        Tally {
+            started: shared.started.get(),
+            active: u64::try_from(shared.active.get()).unwrap_or(0),
+            ended: std::array::from_fn(|index| (Outcome::ALL[index], ended[index].get())),
+            pieces,
+        }
+    }
+}
+
+/// What a ledger holds at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    pub started: u64,
+    pub active: u64,
+    pub ended: [(Outcome, u64); Outcome::ALL.len()],
+    /// Pieces of answers passed on.
+    pub pieces: u64,
 }
 
 impl Shared {
@@ -70,13 +129,13 @@ impl Shared {
 
 impl Collector for Ledger {
     fn desc(&self) -> Vec<&Desc> {
-        let Shared { started, active, ended, .. } = &*self.0;
+        let Shared { started, active, ended, .. } = &*self.0.shared;
         [started.desc(), active.desc(), ended.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Shared { started, active, ended, .. } = &*self.0;
-        let _step = self.0.step();
+        let Shared { started, active, ended, .. } = &*self.0.shared;
+        let _step = self.0.shared.step();
         [started.collect(), active.collect(), ended.collect()].concat()
     }
 }
@@ -97,6 +156,22 @@ mod tests {
                 .sum()
         };
         [sum(&families[0]), sum(&families[1]), sum(&families[2])]
+    }
+
+    #[test]
+    fn a_tally_has_what_every_worker_counted() {
+        let ledger = Ledger::new().unwrap();
+        let workers = [ledger.for_worker(), ledger.for_worker()];
+        for worker in &workers {
+            worker.begin();
+            worker.passed(2);
+        }
+        workers[0].end(Outcome::Truncated);
+        drop(workers);
+        let Tally { started, active, ended, pieces } = ledger.tally();
+        assert_eq!((started, active, pieces), (2, 1, 4));
+        let counted: Vec<_> = ended.into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(Outcome::Truncated, 1)]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! One [`Metrics`] belongs to one gateway, not to the process, so that tests can run many side by
 //! side. Handles are cached where they are used: looking a label up costs a lock and a hash.
 
+use std::collections::BTreeSet;
+
 use prometheus::{
     Encoder, GaugeVec, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -127,6 +129,15 @@ impl Metrics {
         if let Some((_, reason)) = REJECTIONS.iter().find(|(refused, _)| *refused == kind) {
             self.rejected.with_label_values(&[reason]).inc();
         }
+    }
+
+    /// How many requests the gateway itself has refused.
+    #[must_use]
+    pub fn rejected_in_all(&self) -> u64 {
+        // Some reasons stand for several kinds.
+        let reasons: BTreeSet<_> = REJECTIONS.iter().map(|(_, reason)| *reason).collect();
+        let count = |reason| self.rejected.with_label_values(&[reason]).get();
+        reasons.into_iter().map(count).sum()
     }
 
     /// Everything in Prometheus' text format.

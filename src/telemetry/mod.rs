@@ -6,11 +6,13 @@
 //! - `ledger`: all streams, counted so that every scrape adds up.
 //! - `store`, `journal`: what is kept of responses, and of streams.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
+//! - [`history`]: the last minutes, second by second.
 //! - [`clock`]: the wall clock, for moments that are shown.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
 pub mod clock;
 mod declare;
+pub mod history;
 mod journal;
 mod ledger;
 pub mod logging;
@@ -23,8 +25,9 @@ mod series;
 mod store;
 mod target;
 
+pub use history::{History, Sample};
 pub use journal::{Attached, Forgotten, JournalMetrics};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Tally};
 pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;

@@ -109,6 +109,7 @@ impl StreamRecorder {
         }
         self.last_token = Some(now);
         self.chunks += u64::from(count);
+        self.ledger.passed(count);
     }
 
     /// The stream ended. A second call changes nothing. It counts as alive until this is dropped.

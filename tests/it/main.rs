@@ -28,6 +28,7 @@ mod canaries;
 mod cancel;
 mod cli;
 mod concurrency;
+mod console;
 mod continuation;
 mod continuation_bounds;
 mod count_tokens;

@@ -44,7 +44,7 @@ class PageServer:
 
 
 class Browser:
-    """A Chromium with one tab."""
+    """A Chromium; commands go to one of its tabs."""
 
     def __init__(self, program: str, folder: pathlib.Path):
         self._numbers = itertools.count(1)
@@ -81,9 +81,7 @@ class Browser:
     def __enter__(self) -> "Browser":
         try:
             self._session = None
-            tab = self._command("Target.createTarget", url="about:blank")["targetId"]
-            attached = self._command("Target.attachToTarget", targetId=tab, flatten=True)
-            self._session = attached["sessionId"]
+            self.open_tab()
         except BaseException:
             self.__exit__()
             raise
@@ -99,27 +97,49 @@ class Browser:
             os.killpg(self._child.pid, 9)
             self._child.wait(PATIENCE)
 
+    def open_tab(self) -> str:
+        """Opens a tab, to which commands go from now on; gives its name."""
+        self._session = None
+        tab = self._command("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._command("Target.attachToTarget", targetId=tab, flatten=True)
+        self._session = attached["sessionId"]
+        return self._session
+
+    def go_to_tab(self, name: str) -> None:
+        self._session = name
+        self._command("Page.bringToFront")
+
     def open(self, url: str) -> None:
         # A mere change behind the # would not load the page again.
         self._command("Page.navigate", url="about:blank")
         self._command("Page.navigate", url=url)
 
-    def evaluate(self, expression: str) -> object:
-        """The value of JavaScript in the page."""
-        answer = self._command("Runtime.evaluate", expression=expression, returnByValue=True)
+    def evaluate(self, expression: str, is_promise: bool = False) -> object:
+        """The value of JavaScript in the page, or what it promises."""
+        wanted = {"returnByValue": True, "awaitPromise": is_promise}
+        answer = self._command("Runtime.evaluate", expression=expression, **wanted)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not self.evaluate(f"Boolean(document.body && {condition})"):
+        while not self.evaluate(f"Boolean(document.readyState !== 'loading' && {condition})"):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{condition} never came: {self.evaluate('document.body.outerHTML')}")
             time.sleep(0.05)
 
-    def resize(self, width: int) -> None:
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    def resize(self, width: int, height: int = 800) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._command("Emulation.setDeviceMetricsOverride", **size)
+
+    def prefer(self, theme: str) -> None:
+        """`light` or `dark`."""
+        wanted = [{"name": "prefers-color-scheme", "value": theme}]
+        self._command("Emulation.setEmulatedMedia", features=wanted)
+
+    def press(self, key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            self._command("Input.dispatchKeyEvent", type=kind, key=key)
 
     def screenshot(self, file: pathlib.Path) -> None:
         file.write_bytes(base64.b64decode(self._command("Page.captureScreenshot")["data"]))

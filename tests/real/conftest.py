@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from browser import Browser
 from processes import LLAMA_MODEL, Gateway, Llama, Ollama
 
 
@@ -69,3 +71,12 @@ def before(start_gateway: Callable[..., Gateway]) -> Callable[..., Gateway]:
 def gateway(llama: Llama, before: Callable[..., Gateway]) -> Gateway:
     """A gateway before the shared llama.cpp server."""
     return before(llama)
+
+
+@pytest.fixture
+def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if not program:
+        pytest.skip("not run: chromium is not on the PATH")
+    with Browser(program, tmp_path) as browser:
+        yield browser

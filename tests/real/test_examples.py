@@ -5,7 +5,6 @@ import functools
 import http.server
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,15 +39,6 @@ def served(folder: pathlib.Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture
-def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if not program:
-        pytest.skip("not run: chromium is not on the PATH")
-    with Browser(program, tmp_path) as browser:
-        yield browser
 
 
 def ask(browser: Browser, prompt: str) -> None:

@@ -10,9 +10,9 @@ mod conversation;
 mod desk;
 mod feed;
 mod line;
-mod origin;
+pub(super) mod origin;
 mod places;
-mod visitor;
+pub(super) mod visitor;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};

@@ -10,13 +10,19 @@ use tidegate_protocol::{ErrorKind, Failure};
 /// # Errors
 /// [`ErrorKind::Forbidden`] for any other page.
 pub fn check(http: &HttpRequest, allowed: &[String]) -> Result<(), Failure> {
-    let mut origins = http.headers().get_all(ORIGIN).map(|origin| origin.to_str().ok());
-    if origins.all(|origin| origin.is_some_and(|origin| is_allowed(origin, http, allowed))) {
+    if is_known(http, allowed) {
         return Ok(());
     }
     let message =
         "pages of this origin may not open a socket: add it to server.cors.allowed_origins";
     Err(Failure::new(ErrorKind::Forbidden, message))
+}
+
+/// Whether a request comes from no page, or from one that is the gateway's own or allowed.
+#[must_use]
+pub fn is_known(http: &HttpRequest, allowed: &[String]) -> bool {
+    let mut origins = http.headers().get_all(ORIGIN).map(|origin| origin.to_str().ok());
+    origins.all(|origin| origin.is_some_and(|origin| is_allowed(origin, http, allowed)))
 }
 
 fn is_allowed(origin: &str, http: &HttpRequest, allowed: &[String]) -> bool {

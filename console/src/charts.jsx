@@ -1,0 +1,117 @@
+// The last minutes as four small charts.
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import { NONE, duration, rate } from './format.js';
+
+const HEIGHT = 120;
+/** The figures beside a title are means of so many seconds. */
+const RECENT = 10;
+/** A gateway that has just started fills its charts all the same. */
+const SHORTEST = 120;
+const STEPS = [30, 60, 120, 300, 600, 1200];
+const seconds = (sample, before) => (before ? Math.max(sample.at - before.at, 1) / 1000 : 1);
+const per = (name) => (sample, before) => sample[name] / seconds(sample, before);
+
+const CHARTS = [
+  { title: 'Requests per second', unit: rate, series: [['started', 'begun', per('started')], ['refused', 'refused', per('refused')]] },
+  { title: 'First token', unit: duration, series: [['p50', 'p50', ({ ttftP50 }) => ttftP50], ['p99', 'p99', ({ ttftP99 }) => ttftP99]] },
+  { title: 'Tokens per second', unit: rate, series: [['tokens', 'all streams', per('tokens')]] },
+  { title: 'Failed and cancelled per second', unit: rate, series: [['cancelled', 'cancelled', per('cancelled')], ['failed', 'failed', per('failed')]] },
+];
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+function useTheme() {
+  const [dark, setDark] = useState(matchMedia('(prefers-color-scheme: dark)').matches);
+  useEffect(() => {
+    const media = matchMedia('(prefers-color-scheme: dark)');
+    const changed = () => setDark(media.matches);
+    media.addEventListener('change', changed);
+    return () => media.removeEventListener('change', changed);
+  }, []);
+  return dark;
+}
+
+function options(width, { series, unit }, span) {
+  const axis = { stroke: color('dim'), font: '11px system-ui, sans-serif', ticks: { show: false } };
+  const range = (_, oldest, now) => (now == null ? [0, 1] : [now - Math.min(span, Math.max(now - oldest, SHORTEST)), now]);
+  const ago = (_, __, from, now) => {
+    const step = STEPS.find((it) => (now - from) / it <= 4) ?? STEPS.at(-1);
+    const marks = [];
+    for (let mark = now - step; mark > from + step / 3; mark -= step) marks.unshift(mark);
+    return marks;
+  };
+  const told = ({ scales }, marks) => marks.map((mark) => `−${duration(Math.round(scales.x.max - mark) * 1000)}`.replace(' 00 s', ''));
+  return {
+    width,
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { show: false },
+    padding: [8, 8, 0, 0],
+    scales: { x: { range }, y: { range: (_, __, most) => [0, Math.max(most ?? 0, 1) * 1.1] } },
+    axes: [
+      { ...axis, size: 22, space: 70, grid: { show: false }, splits: ago, values: told },
+      { ...axis, size: 52, space: 34, grid: { stroke: color('line'), width: 1 }, values: (_, values) => values.map((value) => unit(value)) },
+    ],
+    series: [{}, ...series.map((_, index) => ({ stroke: color(`series-${index + 1}`), width: 1.5, fill: index ? undefined : color('series-fill'), spanGaps: false, points: { show: false } }))],
+  };
+}
+
+function columns(samples, epoch, series) {
+  const moments = samples.map(({ at }) => (epoch + at) / 1000);
+  return [moments, ...series.map(([, , value]) => samples.map((sample, index) => value(sample, samples[index - 1]) ?? null))];
+}
+
+function recent(values) {
+  const known = values.slice(-RECENT).filter((value) => value != null);
+  return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
+}
+
+/** Charts are drawn one after another, in tasks of their own: together they would hold up a frame. */
+const APART = 40;
+
+function Chart({ chart, place, samples, epoch, span, dark }) {
+  const box = useRef(null);
+  const plot = useRef(null);
+  const data = useMemo(() => columns(samples, epoch, chart.series), [samples, epoch]);
+  useEffect(() => {
+    const it = box.current;
+    plot.current = new uPlot(options(it.clientWidth, chart, span), data, it);
+    const watch = new ResizeObserver(() => plot.current.setSize({ width: it.clientWidth, height: HEIGHT }));
+    watch.observe(it);
+    return () => {
+      watch.disconnect();
+      plot.current.destroy();
+    };
+  }, [dark, span]);
+  useEffect(() => {
+    const drawing = setTimeout(() => plot.current.setData(data), place * APART);
+    return () => clearTimeout(drawing);
+  }, [data]);
+  const figures = chart.series.map(([name, label], index) => {
+    const value = recent(data[index + 1]);
+    return { name, label, text: value == null ? NONE : chart.unit(value) };
+  });
+  const summary = figures.map(({ label, text }) => `${label} ${text}`).join(', ');
+  return (
+    <figure class="chart">
+      <figcaption>
+        <span class="title">{chart.title}</span>
+        {figures.map(({ name, label, text }, index) => (
+          <span key={name} class={`figure series-${index + 1}`}><i aria-hidden="true" />{label} <b>{text}</b></span>
+        ))}
+      </figcaption>
+      <div ref={box} class="plot" role="img" aria-label={`${chart.title}, last ${Math.round(span / 60)} minutes. Now: ${summary}`} />
+    </figure>
+  );
+}
+
+export function Charts({ samples, epoch, span }) {
+  const dark = useTheme();
+  return (
+    <div class="charts">
+      {CHARTS.map((chart, place) => <Chart key={chart.title} chart={chart} place={place + 1} samples={samples} epoch={epoch} span={span} dark={dark} />)}
+    </div>
+  );
+}

@@ -1,0 +1,122 @@
+// All streams as they run. Only the rows in sight are drawn: there may be thousands.
+import { useMemo, useRef, useState } from 'preact/hooks';
+import { cancelStream } from './api.js';
+import { bytes, count, duration, rate, NONE } from './format.js';
+
+const ROW = 32;
+const SPARE = 6;
+const SIGHT = 16;
+const CONFIRM = 3000;
+
+const COLUMNS = [
+  { name: 'state', title: 'State', show: ({ state }) => <span class={`mark state-${state}`}><i aria-hidden="true" />{state}</span> },
+  { name: 'model', title: 'Model', show: ({ model }) => model },
+  { name: 'target', title: 'Target', show: ({ target }) => target ?? NONE, spare: 2 },
+  { name: 'owner', title: 'Owner', show: ({ owner }) => owner },
+  { name: 'client', title: 'Client', show: ({ client, clientLeft }) => (clientLeft ? 'left' : client ?? NONE), spare: 3 },
+  { name: 'ageMs', title: 'Age', number: true, show: ({ ageMs }) => duration(ageMs) },
+  { name: 'ttftMs', title: 'First token', number: true, show: ({ ttftMs }) => duration(ttftMs), spare: 1 },
+  { name: 'tokens', title: 'Tokens', number: true, show: ({ tokens }) => count(tokens), spare: 1 },
+  { name: 'tokensPerSecond', title: 'Tokens/s', number: true, show: ({ tokensPerSecond }) => rate(tokensPerSecond) },
+  { name: 'buffered', title: 'Buffered', number: true, show: ({ buffered }) => bytes(buffered), spare: 2 },
+];
+const SOUGHT = ['id', 'model', 'target', 'owner', 'client', 'state', 'dialect'];
+
+function compare(one, other) {
+  if (one == null || other == null) return (one == null) - (other == null);
+  return typeof one === 'number' ? one - other : String(one).localeCompare(String(other));
+}
+
+function arrange(streams, words, { by, down }) {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = (stream) => wanted.every((word) => SOUGHT.some((name) => String(stream[name] ?? '').toLowerCase().includes(word)));
+  const found = wanted.length ? streams.filter(matches) : streams.slice();
+  return found.sort((one, other) => (down ? -1 : 1) * compare(one[by], other[by]));
+}
+
+function Head({ order, setOrder }) {
+  const sort = (name) => setOrder({ by: name, down: order.by === name ? !order.down : false });
+  return (
+    <div role="row" class="row head" aria-rowindex={1}>
+      {COLUMNS.map(({ name, title, number, spare }) => (
+        <span key={name} role="columnheader" class={`${number ? 'number' : ''} spare-${spare ?? 0}`} aria-sort={order.by === name ? (order.down ? 'descending' : 'ascending') : 'none'}>
+          <button type="button" class="sort" onClick={() => sort(name)}>{title}{order.by === name && <span aria-hidden="true">{order.down ? ' ↓' : ' ↑'}</span>}</button>
+        </span>
+      ))}
+      <span role="columnheader" class="act"><span class="hidden">Actions</span></span>
+    </div>
+  );
+}
+
+/** Asks once more before it ends somebody's answer. */
+export function Cancel({ id, tabIndex }) {
+  const [state, setState] = useState('');
+  const press = async (event) => {
+    event.stopPropagation();
+    if (state !== 'sure') {
+      setState('sure');
+      setTimeout(() => setState((now) => (now === 'sure' ? '' : now)), CONFIRM);
+      return;
+    }
+    setState('gone');
+    await cancelStream(id).catch(() => setState('failed'));
+  };
+  const words = { sure: 'Sure?', gone: 'Cancelled', failed: 'Failed' };
+  return <button type="button" class={state === 'sure' ? 'danger small' : 'quiet small'} tabIndex={tabIndex} disabled={state === 'gone'} onClick={press} aria-label={`${words[state] ?? 'Cancel'} stream ${id.slice(0, 8)}`}>{words[state] ?? 'Cancel'}</button>;
+}
+
+function Row({ stream, index, current, onOpen }) {
+  return (
+    <div role="row" class={`row ${current ? 'current' : ''}`} aria-rowindex={index + 2} tabIndex={current ? 0 : -1} data-index={index} data-stream={stream.id} onClick={() => onOpen(stream.id)}>
+      {COLUMNS.map(({ name, number, spare, show }) => <span key={name} role="gridcell" class={`${number ? 'number' : ''} spare-${spare ?? 0}`}>{show(stream)}</span>)}
+      <span role="gridcell" class="act"><Cancel id={stream.id} tabIndex={current ? 0 : -1} /></span>
+    </div>
+  );
+}
+
+export function Streams({ streams, active, onOpen }) {
+  const [words, setWords] = useState('');
+  const [order, setOrder] = useState({ by: 'ageMs', down: true });
+  const [top, setTop] = useState(0);
+  const [current, setCurrent] = useState(0);
+  const box = useRef(null);
+  const rows = useMemo(() => arrange(streams, words, order), [streams, words, order]);
+  const focused = Math.max(0, Math.min(current, rows.length - 1));
+  const first = Math.max(0, Math.floor(top / ROW) - SPARE);
+  const sight = Math.max(SIGHT, Math.ceil((box.current?.clientHeight ?? 0) / ROW));
+  const seen = rows.slice(first, first + sight + 2 * SPARE);
+  const move = (to) => {
+    const index = Math.max(0, Math.min(to, rows.length - 1));
+    setCurrent(index);
+    const it = box.current;
+    if (index * ROW < it.scrollTop) it.scrollTop = index * ROW;
+    if ((index + 2) * ROW > it.scrollTop + it.clientHeight) it.scrollTop = (index + 2) * ROW - it.clientHeight;
+    requestAnimationFrame(() => it.querySelector(`[data-index="${index}"]`)?.focus());
+  };
+  const keys = (event) => {
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: sight - 2, PageUp: 2 - sight, Home: -Infinity, End: Infinity };
+    if (event.key in steps && !event.target.closest('.head')) move(focused + steps[event.key]);
+    else if (event.key === 'Enter' && event.target.dataset.stream) onOpen(event.target.dataset.stream);
+    else return;
+    event.preventDefault();
+  };
+  const told = words ? `${count(rows.length)} of ${count(streams.length)}` : count(rows.length);
+  const more = active > streams.length ? `; ${count(active - streams.length)} more are not listed` : '';
+  return (
+    <section class="card streams">
+      <header class="card-head">
+        <h2>Streams <small>{told}{more}</small></h2>
+        <input id="filter" type="search" placeholder="Filter" aria-label="Filter streams (key: /)" value={words} onInput={({ target }) => setWords(target.value)} />
+      </header>
+      <div class="grid" role="grid" aria-label="Streams" aria-rowcount={rows.length + 1} ref={box} tabIndex={rows.length ? -1 : 0} onKeyDown={keys} onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}>
+        <div role="rowgroup" class="heads"><Head order={order} setOrder={setOrder} /></div>
+        <div role="rowgroup" class="rows" style={{ height: `${rows.length * ROW}px` }}>
+          <div role="presentation" class="window" style={{ transform: `translateY(${first * ROW}px)` }}>
+            {seen.map((stream, place) => <Row key={stream.id} stream={stream} index={first + place} current={first + place === focused} onOpen={onOpen} />)}
+          </div>
+        </div>
+        {rows.length === 0 && <div role="row" class="row none"><span role="gridcell">{words ? 'No stream matches.' : 'No stream is live.'}</span></div>}
+      </div>
+    </section>
+  );
+}
