@@ -43,7 +43,10 @@ impl Output {
     /// # Errors
     /// What a write before failed with.
     pub async fn write(&mut self, text: String) -> io::Result<()> {
-        let Some(to) = &self.to else { return Err(gone()) };
+        // It may be known to be over before the other end of the channel is gone.
+        let Some(to) = self.to.as_ref().filter(|_| self.written.is_some()) else {
+            return Err(gone());
+        };
         match to.send(text).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.fault().await),
