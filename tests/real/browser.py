@@ -43,6 +43,10 @@ class PageServer:
         self._server.server_close()
 
 
+class Navigated(Exception):
+    """The page went away while it was asked."""
+
+
 class Browser:
     """A Chromium; commands go to one of its tabs."""
 
@@ -121,9 +125,21 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def reload(self) -> None:
+        """Has the page loaded again."""
+        self.evaluate("window.isOld = true")
+        self._command("Page.reload")
+        self.wait_for("!window.isOld")
+
+    def _holds(self, condition: str) -> bool:
+        try:
+            return self.evaluate(f"Boolean(document.readyState !== 'loading' && {condition})")
+        except Navigated:
+            return False
+
     def wait_for(self, condition: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not self.evaluate(f"Boolean(document.readyState !== 'loading' && {condition})"):
+        while not self._holds(condition):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{condition} never came: {self.evaluate('document.body.outerHTML')}")
             time.sleep(0.05)
@@ -153,7 +169,10 @@ class Browser:
         while True:
             answer = self._receive()
             if answer.get("id") == number:
-                assert "error" not in answer, f"{method}: {answer['error']}"
+                error = answer.get("error", {})
+                if "navigated" in error.get("message", ""):
+                    raise Navigated(f"{method}: {error}")
+                assert not error, f"{method}: {error}"
                 return answer["result"]
 
     def _receive(self) -> dict:

@@ -152,7 +152,7 @@ def test_a_reload_in_mid_answer_loses_nothing(
         browser.wait_for(f"{TEXT}.length > {last}")
         last = len(browser.evaluate(TEXT))
         assert browser.evaluate(STATE) == "Answering"
-        browser.evaluate("location.reload()")
+        browser.reload()
         browser.wait_for(f"{TEXT}.length >= {last}")
     browser.wait_for(f"{STATE} === 'Done'")
     assert browser.evaluate(TEXT).strip() == counted(500)

@@ -58,7 +58,7 @@ def test_the_page_survives_reloads(start_gateway: Callable[..., Gateway], browse
             browser.wait_for(f"{SHOWN}.length > {last}")
             last = len(browser.evaluate(SHOWN))
             assert browser.evaluate("!JSON.parse(sessionStorage.getItem('chat')).over")
-            browser.evaluate("location.reload()")
+            browser.reload()
             browser.wait_for(f"{SHOWN}.length >= {last}")
         browser.wait_for(f"{STATE} === 'Done.'")
         for width in (400, 1280):
