@@ -12,7 +12,7 @@ use std::time::Duration;
 use tidegate_protocol::{ErrorKind, Failure, Request};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::lane::{Lane, Serving};
+use super::lane::{Lane, Serving, Upstream};
 use super::legs::Leg;
 use super::limits::Limits;
 use super::message::Progress;
@@ -102,6 +102,10 @@ impl Pump {
         let mut serving = self.wait_for_target(asked.lane, asked.need, asked.avoid, limits).await?;
         loop {
             tries.made += 1;
+            // A target that is asked once more has no more time than it had; another has its own.
+            if tries.made == 1 || asked.lane.has_choice() {
+                limits.wait_for("no response within", patience(asked, &serving));
+            }
             let Refused { failure, again } =
                 match self.ask_target(asked, serving, pool, limits).await {
                     Ok(leg) => return Ok(leg),
@@ -153,9 +157,7 @@ impl Pump {
         if serving.lane().has_choice() {
             self.tell(Progress::Asked { target: Arc::clone(&upstream.name) });
         }
-        let Timeouts { first_token, total, .. } = serving.lane().timeouts;
         let streams = upstream.provider.streams(&asked.request);
-        limits.wait_for("no response within", if streams { first_token } else { total });
         let reading = asked.reads.of(provider::relays(upstream.kind, &asked.request));
         let request = if reading == Reading::Told && !asked.request.stream {
             // To be read piece by piece, whatever the client wants.
@@ -255,6 +257,13 @@ impl Pump {
             }
         }
     }
+}
+
+/// How long a target may take to answer; one that answers in one piece has the whole time.
+fn patience(asked: &Asked<'_>, serving: &Serving) -> Duration {
+    let Timeouts { first_token, total, .. } = asked.lane.timeouts;
+    let streams = |upstream: &Upstream| upstream.provider.streams(&asked.request);
+    if serving.upstream().is_none_or(streams) { first_token } else { total }
 }
 
 /// Where one target found a prompt too long, only one that is known to take more is asked.
