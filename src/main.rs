@@ -126,7 +126,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(loaded: Loaded, origin: Origin, text: Option<String>) -> ExitCode {
-    logging::init(&loaded.config.log);
+    // Held to the end: then the last lines are written.
+    let _logging = match logging::init(&loaded.config.log) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("tidegate: no log can be written: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     panics::log_panics();
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

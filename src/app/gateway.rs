@@ -19,13 +19,17 @@ use crate::backend::Reachability;
 use crate::config::{Config, Origin};
 use crate::registry::{Directory, Drain};
 use crate::stream::Journals;
-use crate::telemetry::{Metrics, ReloadResult};
+use crate::telemetry::access::CannotWrite;
+use crate::telemetry::{AccessLog, Metrics, ReloadResult};
 
 /// How often a shutdown looks whether the last stream has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
 /// How long streams may take to say their last event once they are told to. It takes milliseconds,
 /// but on a machine that is out of breath.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long the last access records may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 /// How often it is looked for streams that have been kept for long enough.
 const FORGETTING: Duration = Duration::from_secs(5);
@@ -37,6 +41,8 @@ pub enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot serve: {0}")]
     Serve(#[from] io::Error),
+    #[error(transparent)]
+    AccessLog(#[from] CannotWrite),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -64,7 +70,8 @@ impl Gateway {
         let models = discovery::models(&config).await;
         let metrics = Metrics::new(true)?;
         let first = Generation::first(config, models, &metrics);
-        let parts = Arc::new(Parts::build(metrics, &first));
+        let access_log = AccessLog::start(&first.config.access_log, &metrics)?;
+        let parts = Arc::new(Parts::build(metrics, access_log, &first));
         parts.metrics.reload.in_force(first.number);
         check_open_files(&parts.config);
 
@@ -198,7 +205,7 @@ impl Gateway {
     /// Shuts down: not ready, no new streams, running ones finish within the grace or get an
     /// explicit end.
     pub async fn shutdown(self) {
-        let Parts { draining, directory, metrics, cap, .. } = &*self.parts;
+        let Parts { draining, directory, metrics, cap, access_log, .. } = &*self.parts;
         draining.begin();
         self.watching.iter().for_each(actix_rt::task::JoinHandle::abort);
         metrics.draining.set(1);
@@ -218,6 +225,7 @@ impl Gateway {
         for task in &self.tasks {
             task.abort();
         }
+        access_log.flush(LAST_RECORDS);
         tracing::info!("stopped");
     }
 

@@ -12,7 +12,7 @@ use crate::http::status::Draining;
 use crate::registry::Directory;
 use crate::store::Store;
 use crate::stream::{Cap, Journals};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AccessLog, Metrics};
 
 /// The lasting parts of one gateway, shared by all workers.
 pub struct Parts {
@@ -28,12 +28,13 @@ pub struct Parts {
     pub journals: Arc<Journals>,
     pub sockets: Arc<Sockets>,
     pub console: Arc<Console>,
+    pub access_log: AccessLog,
 }
 
 impl Parts {
     /// Builds the parts around the first generation.
     #[must_use]
-    pub fn build(metrics: Metrics, first: &Generation) -> Self {
+    pub fn build(metrics: Metrics, access_log: AccessLog, first: &Generation) -> Self {
         let config = first.config.clone();
         let cap = Cap::new(config.server.max_streams);
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
@@ -50,12 +51,18 @@ impl Parts {
             console: Arc::new(Console::new(&config.console, sources)),
             directory,
             offers,
-            sockets: Arc::new(Sockets::new(&config, draining.clone(), metrics.clone())),
+            sockets: Arc::new(Sockets::new(
+                &config,
+                draining.clone(),
+                &metrics,
+                access_log.clone(),
+            )),
             draining,
             store: Store::new(&config.responses, metrics.store.clone()),
             journals: Journals::new(config.journal.clone(), metrics.journals.clone()),
             config,
             metrics,
+            access_log,
             cap,
         }
     }

@@ -44,6 +44,11 @@ impl Reloader {
         Self { parts, running: Arc::new(Mutex::new(running)) }
     }
 
+    /// Opens the files anew that are written to: they may have been moved away.
+    pub fn reopen(&self) {
+        self.parts.access_log.reopen();
+    }
+
     /// When the file is looked at again, if it is at all.
     pub async fn watches(&self) -> Option<Duration> {
         let running = self.running.lock().await;

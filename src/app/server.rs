@@ -149,6 +149,7 @@ fn app(
         .app_data(Data::from(Arc::clone(&parts.console)))
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
+        .app_data(Data::new(parts.access_log.clone()))
         .app_data(Data::new(parts.draining.clone()))
         .wrap(from_fn(refuse_rebound))
         .wrap(from_fn(require_host))

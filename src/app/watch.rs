@@ -38,6 +38,7 @@ async fn follow(
         let text = match next(&reloader, hangup.as_mut()).await {
             Cause::Signal => {
                 tracing::info!("SIGHUP: reading the configuration");
+                reloader.reopen();
                 whole(&origin).await
             }
             Cause::Look => match glance(&origin).await {

@@ -154,7 +154,7 @@ impl Pump {
             let gone = Failure::new(ErrorKind::Internal, "the target is not on this worker");
             return Err((gone.into(), serving));
         };
-        if serving.lane().has_choice() {
+        if serving.lane().has_choice() || !Rc::ptr_eq(serving.lane(), &self.lane) {
             self.tell(Progress::Asked { target: Arc::clone(&upstream.name) });
         }
         let streams = upstream.provider.streams(&asked.request);

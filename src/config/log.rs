@@ -8,6 +8,8 @@ use super::section::Section;
 pub struct Log {
     pub level: LogLevel,
     pub format: LogFormat,
+    /// Lines that wait for whoever reads them; more are dropped.
+    pub buffer_bytes: usize,
 }
 
 /// The least important lines that are logged.
@@ -56,6 +58,11 @@ impl LogFormat {
     }
 }
 
+/// What may wait to be written: from a few long lines on.
+pub(super) fn buffer_bytes() -> kind::Kind<usize> {
+    kind::integer(16 * 1024..=1024 * 1024 * 1024)
+}
+
 impl Log {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let level = kind::choice(&LogLevel::ALL, LogLevel::as_str);
@@ -63,6 +70,7 @@ impl Log {
         Self {
             level: section.get("level", &level, LogLevel::Info),
             format: section.get("format", &format, LogFormat::Pretty),
+            buffer_bytes: section.get("buffer_bytes", &buffer_bytes(), 1024 * 1024),
         }
     }
 }

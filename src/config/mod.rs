@@ -6,7 +6,7 @@
 //! setting in effect and its source.
 //!
 //! # Layout
-//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
+//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], `access_log`, [`auth`],
 //!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`console`],
 //!   [`discovery`], [`reload`]: the sections.
 //! - [`targets`]: the upstreams of a model; `routing`, how they share its requests.
@@ -18,6 +18,7 @@
 //! - [`fault`], [`report`], `suggest`: what is found on the way.
 //! - [`secret`], `url`: values with rules of their own.
 
+mod access_log;
 pub mod auth;
 mod change;
 pub mod chat;
@@ -61,6 +62,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use access_log::AccessLog;
 pub use auth::{ApiKey, Auth};
 pub use change::{Change, needs_restart};
 pub use chat::Chat;
@@ -109,6 +111,7 @@ pub struct Config {
     pub health: Health,
     pub metrics: Metrics,
     pub log: Log,
+    pub access_log: AccessLog,
     pub auth: Auth,
     pub rate_limits: RateLimits,
     /// How the turns of busy models are shared out.
@@ -179,6 +182,7 @@ impl Config {
             health: root.section("health", Health::read),
             metrics,
             log: root.section("log", Log::read),
+            access_log: root.section("access_log", AccessLog::read),
             auth: root.section("auth", Auth::read),
             rate_limits: root.section("rate_limits", RateLimits::read),
             queue: root.section("queue", Weights::read),

@@ -12,17 +12,18 @@ use futures::StreamExt;
 use tidegate_protocol::{ErrorKind, Failure, Request, StreamId};
 use tokio::time::timeout;
 
+use super::arrival::told;
 use super::attach::{self, Reader, given, take_up, write_limit};
 use super::body::was_reset;
 use super::dialect::Dialect;
 use super::event_stream::{LastWords, LiveAnswer, whole_body};
-use super::note::AccessNote;
 use super::queue::name_place;
 use super::resume::Kept;
 use super::worker::Worker;
 use crate::access::Caller;
 use crate::backend::Place;
 use crate::stream::{Delivery, Standing, Subscription};
+use crate::telemetry::AccessRecord;
 
 /// How an answer is given to its client.
 pub(super) struct Manner {
@@ -76,7 +77,7 @@ pub(super) struct Live {
     /// Whether it is kept, and its events get ids.
     pub kept: Option<bool>,
     pub version: Version,
-    pub note: AccessNote,
+    pub record: AccessRecord,
     pub place: Place,
     pub ignored: Vec<String>,
 }
@@ -98,7 +99,7 @@ impl Answering {
                 Ok(Followed { stream, subscription })
             }
             Self::Joined { standing, subscription, reader } => {
-                reader.note.opened(true);
+                reader.record.reads(standing.id);
                 Ok(Followed { stream: standing.id, subscription })
             }
             Self::AtOnce(_) | Self::Again { .. } => {
@@ -139,14 +140,14 @@ impl Live {
         manner: &Manner,
         worker: &Worker,
     ) -> Result<HttpResponse, Failure> {
-        let Self { id, subscription, streams, kept, version, note, place, ignored } = self;
+        let Self { id, subscription, streams, kept, version, record, place, ignored } = self;
         let mut response = if streams {
             let words = manner.last_words;
-            let answer = streamed(subscription, id, worker.heartbeat(), words, note).await?;
+            let answer = streamed(subscription, id, worker.heartbeat(), words, record).await?;
             let answer = answer.numbered(kept == Some(true));
             (manner.stream)(answer.within(write_limit(version, worker)))
         } else {
-            whole(subscription, payload, worker.heartbeat(), &note).await?
+            whole(subscription, payload, worker.heartbeat(), &record).await?
         };
         name_place(&mut response, &place);
         name_ignored(&mut response, &ignored);
@@ -191,20 +192,20 @@ async fn streamed(
     id: StreamId,
     heartbeat: Duration,
     last_words: LastWords,
-    note: AccessNote,
+    record: AccessRecord,
 ) -> Result<LiveAnswer, Failure> {
     let first = match timeout(heartbeat, subscription.next()).await {
         Err(_) | Ok(None) => None,
         Ok(Some(Delivery::Frames(frames))) => Some(frames),
         Ok(Some(Delivery::End(closing))) => {
-            note.ended(&closing);
+            told(&record, &closing);
             if let Some(failure) = closing.failure {
                 return Err(failure);
             }
             Some(closing.frames.into())
         }
     };
-    Ok(LiveAnswer::new(id, heartbeat, first, subscription, last_words, note))
+    Ok(LiveAnswer::new(id, heartbeat, first, subscription, last_words, record))
 }
 
 /// Waits for the end and gives the answer as one body. Asks at every heartbeat whether anybody
@@ -213,7 +214,7 @@ pub(super) async fn whole(
     mut subscription: Subscription,
     mut payload: Payload,
     heartbeat: Duration,
-    note: &AccessNote,
+    record: &AccessRecord,
 ) -> Result<HttpResponse, Failure> {
     loop {
         let closing = match timeout(heartbeat, subscription.next()).await {
@@ -224,7 +225,7 @@ pub(super) async fn whole(
             Ok(Some(Delivery::Frames(_))) | Err(_) => continue,
             Ok(None) => break,
         };
-        note.ended(&closing);
+        told(record, &closing);
         if let Some(failure) = closing.failure {
             return Err(failure);
         }

@@ -8,9 +8,10 @@ use tidegate_protocol::{ErrorKind, Failure, anthropic};
 
 use super::answering::name_ignored;
 use super::anthropic::Anthropic;
+use super::arrival::Arrival;
 use super::body::read_json;
 use super::caller::identify;
-use super::chat::{arrival, pace};
+use super::chat::pace;
 use super::error::ApiError;
 use super::offer::Here;
 use crate::backend::CountTokens;
@@ -25,15 +26,15 @@ pub async fn count_tokens(
     mut payload: Payload,
     here: Here,
 ) -> Result<HttpResponse, ApiError<Anthropic>> {
-    let note = arrival(&http)?.note;
+    let arrival = Arrival::of(&http)?;
     let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
-    note.caller(&caller);
-    pace::<Anthropic>(&here.admission, &caller, &note)?;
+    arrival.caller(&caller);
+    pace::<Anthropic>(&here.admission, &caller, &arrival)?;
     let body = read_json(&http, &mut payload, here.limits.body).await?;
     let request = anthropic::decode_count_request(&body)?;
     drop(body);
     let ticket = here.admission.admit(caller, &request)?;
-    note.model(&ticket.route.model.name);
+    arrival.record.model(&ticket.route.model.name);
     let ignored = provider::fit(&ticket.route.kinds, &request)?.ignored;
     let handle = here.model(&ticket.route)?;
     let counted = handle.counter.send(CountTokens(Arc::new(request))).await;

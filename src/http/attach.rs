@@ -11,12 +11,11 @@ use tidegate_protocol::{ErrorKind, Failure, FieldFault, StreamId};
 
 use super::answering::{Manner, whole};
 use super::anthropic::Anthropic;
+use super::arrival::Arrival;
 use super::caller::identify;
-use super::chat::arrival;
 use super::error::ApiError;
 use super::event_stream::LiveAnswer;
 use super::native::Native;
-use super::note::AccessNote;
 use super::offer::Here;
 use super::ollama::OllamaChat;
 use super::openai::OpenAi;
@@ -25,6 +24,7 @@ use super::resume::{EventId, LAST_EVENT_ID};
 use super::worker::Worker;
 use crate::access::Caller;
 use crate::stream::{NotKept, Standing, Subscription};
+use crate::telemetry::AccessRecord;
 
 /// The stream that answers, where that has another id than the request.
 pub const STREAM_ID: HeaderName = HeaderName::from_static("x-stream-id");
@@ -48,7 +48,7 @@ fn manner_of(dialect: &str) -> Option<Manner> {
 pub(super) struct Reader {
     pub after: u64,
     pub version: Version,
-    pub note: AccessNote,
+    pub record: AccessRecord,
 }
 
 #[derive(Deserialize)]
@@ -70,11 +70,11 @@ pub async fn resume(
     worker: Data<Worker>,
 ) -> Result<HttpResponse, ApiError<Native>> {
     let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
-    let note = arrival(&http)?.note;
-    note.caller(&caller);
+    let arrival = Arrival::of(&http)?;
+    arrival.caller(&caller);
     let id: StreamId = id.parse().map_err(|_| Failure::from(NotKept::Unknown))?;
     let after = place(&http, id)?;
-    let reader = Reader { after, version: http.version(), note };
+    let reader = Reader { after, version: http.version(), record: arrival.record };
     Ok(take_up(id, reader, payload, &caller, &worker).await?)
 }
 
@@ -136,16 +136,16 @@ pub(super) async fn given(
 ) -> Result<HttpResponse, Failure> {
     let manner = manner_of(standing.dialect)
         .ok_or_else(|| Failure::new(ErrorKind::Internal, "the stream's dialect is not known"))?;
-    let Reader { after, version, note } = reader;
-    note.opened(true);
+    let Reader { after, version, record } = reader;
+    record.reads(standing.id);
     let heartbeat = worker.heartbeat();
     let mut response = if standing.streams {
         let words = manner.last_words;
-        let answer = LiveAnswer::new(standing.id, heartbeat, None, subscription, words, note);
+        let answer = LiveAnswer::new(standing.id, heartbeat, None, subscription, words, record);
         let answer = answer.behind(after).numbered(standing.numbered);
         (manner.stream)(answer.within(write_limit(version, worker)))
     } else {
-        whole(subscription, payload, heartbeat, &note).await?
+        whole(subscription, payload, heartbeat, &record).await?
     };
     name(&mut response, standing.id);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

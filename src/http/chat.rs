@@ -3,18 +3,18 @@
 use actix_web::http::Version;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use tidegate_protocol::{Encoder, ErrorKind, Failure, Request, StreamId};
+use tidegate_protocol::{Encoder, Failure, Request, StreamId};
 
 use super::answering::{Answering, Live, Manner};
+use super::arrival::Arrival;
 use super::attach::Reader;
 use super::body::{BodyLimits, read_body};
 use super::caller::{TrustedProxies, identify};
 use super::dialect::{AnswerContext, Dialect};
 use super::disconnect::{Wish, disconnect_wish};
 use super::error::ApiError;
-use super::note::{AccessNote, Arrival};
 use super::offer::{Here, Offer};
 use super::queue::{QueueWish, queue_wish};
 use super::resume::{Asked, EventId, Fingerprints, Resumption};
@@ -22,7 +22,7 @@ use super::target::{TargetWish, taken_apart, target_wish};
 use super::worker::{Opening, Worker, answer_context};
 use crate::access::Caller;
 use crate::admission::Admission;
-use crate::config::{Chat, OnDisconnect};
+use crate::config::Chat;
 use crate::provider::{self, Fit};
 use crate::registry::Opened;
 use crate::routing::Need;
@@ -78,10 +78,10 @@ pub(super) async fn receive<D: Dialect>(
     here: &Here,
 ) -> Result<(Arrived, Bytes), Failure> {
     let Offer { admission, limits, .. } = &**here;
-    let arrival = arrival(http)?;
+    let arrival = Arrival::of(http)?;
     let caller = identify(http, admission.keys(), &limits.proxies)?;
-    arrival.note.caller(&caller);
-    pace::<D>(admission, &caller, &arrival.note)?;
+    arrival.caller(&caller);
+    pace::<D>(admission, &caller, &arrival)?;
     let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
     let body = read_body::<D>(http, payload, limits.body).await?;
     Ok((arrived.asking(http.path(), &body, here), body))
@@ -138,9 +138,10 @@ impl Arrived {
         worker: &Worker,
     ) -> Result<Answering, Failure> {
         let admission = &here.admission;
-        let Self { arrival: Arrival { id, at, note }, caller, version, resumption, .. } = self;
+        let Self { arrival, caller, version, resumption, .. } = self;
+        let Arrival { id, at, record, .. } = arrival;
         if let Some(EventId { stream, number }) = resumption.last_event {
-            let reader = Reader { after: number, version, note };
+            let reader = Reader { after: number, version, record };
             return Ok(Answering::Again { stream, caller, reader });
         }
         let claimant = self.queue.of(&caller, admission.keys().is_on());
@@ -149,7 +150,7 @@ impl Arrived {
         let ticket = admission.admit(caller, &request)?;
         let route = &ticket.route;
         let model = &route.model;
-        note.model(&model.name);
+        record.model(&model.name);
         let Fit { ignored, unfit } = provider::fit(&route.kinds, &request)?;
         let who = Asker { session: target.session.as_deref(), caller: &ticket.caller.owner };
         let need = Need::of(&request, &model.routing, who);
@@ -167,15 +168,23 @@ impl Arrived {
         let kept = keeping.as_ref().map(|keeping| keeping.numbered);
         let comes_back = kept.is_some() && resumption.is_wanted();
         let disconnect = self.wish.within(&model.disconnect, comes_back);
-        note.opened(disconnect.policy != OnDisconnect::Cancel);
         let encoder = encoder(&request, &answer_context(id, route, &request));
         let dialect = manner.name;
-        let opening =
-            Opening { id, arrived: at, dialect, encoder, disconnect, claimant, need, keeping };
+        let opening = Opening {
+            id,
+            arrived: at,
+            record: record.clone(),
+            dialect,
+            encoder,
+            disconnect,
+            claimant,
+            need,
+            keeping,
+        };
         let Opened { subscription, joined } = worker.open(here, opening, ticket, request).await?;
         Ok(match joined {
             Some(standing) => {
-                let reader = Reader { after: 0, version, note };
+                let reader = Reader { after: 0, version, record };
                 Answering::Joined { standing, subscription, reader }
             }
             None => Answering::Live(Live {
@@ -184,7 +193,7 @@ impl Arrived {
                 streams,
                 kept,
                 version,
-                note,
+                record,
                 place,
                 ignored,
             }),
@@ -216,15 +225,10 @@ fn take_target(request: &mut Request, admission: &Admission) -> Option<String> {
 pub fn pace<D: Dialect>(
     admission: &Admission,
     caller: &Caller,
-    note: &AccessNote,
+    arrival: &Arrival,
 ) -> Result<(), Failure> {
     let paced = admission.pace(caller);
     let left = paced.as_ref().map_or_else(|_| admission.used_up(), |left| *left);
-    note.allowance(left.as_ref().map(D::allowance).unwrap_or_default());
+    arrival.allow(left.as_ref().map(D::allowance).unwrap_or_default());
     paced.map(|_| ())
-}
-
-pub(super) fn arrival(http: &HttpRequest) -> Result<Arrival, Failure> {
-    let arrival = http.extensions().get::<Arrival>().cloned();
-    arrival.ok_or_else(|| Failure::new(ErrorKind::Internal, "the request was not registered"))
 }

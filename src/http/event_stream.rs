@@ -15,9 +15,10 @@ use futures::stream::{Stream, StreamExt};
 use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload, StreamId};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::note::AccessNote;
+use super::arrival::told;
 use super::write_limit::WriteLimit;
 use crate::stream::{Closing, Delivery, Frame, Subscription};
+use crate::telemetry::AccessRecord;
 
 /// What a live answer has to say.
 pub enum Live {
@@ -42,7 +43,7 @@ pub struct LiveAnswer {
     last_number: u64,
     /// Of its events, though its dialect has none.
     ids: Option<EventIds>,
-    note: AccessNote,
+    record: AccessRecord,
     write_limit: Option<WriteLimit>,
 }
 
@@ -55,11 +56,11 @@ impl LiveAnswer {
         first: Option<VecDeque<Frame>>,
         rest: Subscription,
         last_words: LastWords,
-        note: AccessNote,
+        record: AccessRecord,
     ) -> Self {
         let heartbeat = Heartbeat::new(heartbeat);
         let (last_number, ids, write_limit) = (0, None, None);
-        Self { id, heartbeat, first, rest, last_words, last_number, ids, note, write_limit }
+        Self { id, heartbeat, first, rest, last_words, last_number, ids, record, write_limit }
     }
 
     /// Its client has had the events up to that number.
@@ -84,7 +85,7 @@ impl LiveAnswer {
     }
 
     fn terminal(&mut self, closing: Closing) -> VecDeque<Frame> {
-        self.note.ended(&closing);
+        told(&self.record, &closing);
         match closing.failure {
             Some(failure) if closing.frames.is_empty() => {
                 // Who is sent away comes back to where he was: the next number is another event's.
@@ -101,7 +102,7 @@ impl Drop for LiveAnswer {
     /// An end that its client did not take is the answer's end all the same.
     fn drop(&mut self) {
         if let Some(closing) = self.rest.the_end() {
-            self.note.ended(&closing);
+            told(&self.record, &closing);
         }
     }
 }

@@ -26,13 +26,15 @@
 //! - [`offer`]: what one configuration makes of all this, and which is in force.
 //! - [`worker`]: the handles a worker's handlers use.
 //! - [`error`]: failures as responses.
-//! - [`observe`], [`note`]: request ids, access lines, HTTP metrics, and what they are told.
+//! - [`observe`]: request ids, access records, HTTP metrics; [`arrival`]: what is known of a request from
+//!   its first moment.
 
 pub mod ahead;
 pub mod allowance;
 pub mod answering;
 pub mod anthropic;
 mod anthropic_count;
+pub mod arrival;
 pub mod attach;
 pub mod body;
 pub mod caller;
@@ -46,7 +48,6 @@ pub mod fleets;
 pub mod host;
 pub mod models;
 pub mod native;
-pub mod note;
 pub mod observe;
 pub mod offer;
 pub mod ollama;

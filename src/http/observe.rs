@@ -1,7 +1,7 @@
-//! What every request gets: an id, an access line, and its place in the HTTP metrics.
+//! What every request gets: an id, an access record, and its place in the HTTP metrics.
 //!
-//! The line is written when the body's last byte is handed over or the body is dropped, so that
-//! a streamed answer is logged with its whole duration and its outcome.
+//! It is over when the body's last byte is handed over or the body is dropped, so that a streamed answer
+//! counts with its whole duration.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorInternalServerError;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
@@ -18,10 +19,11 @@ use bytes::Bytes;
 use tidegate_protocol::{ErrorKind, StreamId};
 
 use super::ahead::Answer;
-use super::note::{AccessNote, Arrival};
+use super::arrival::Arrival;
 use super::routes::is_anthropic;
 use super::worker::Worker;
-use crate::telemetry::Metrics;
+use crate::telemetry::access::Came;
+use crate::telemetry::{AccessLog, AccessRecord, Metrics};
 
 /// The gateway's id of the request; also the id of the stream it opens.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,13 +44,17 @@ pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Observed>, Error> {
-    let at = Instant::now();
     let id = request.app_data::<Data<Worker>>().map(|worker| worker.new_id());
     let id = id.unwrap_or_else(|| StreamId::new(u8::MAX, rand::random()));
-    let note = AccessNote::default();
     let client_id = client_request_id(request.headers());
+    let log = request.app_data::<Data<AccessLog>>();
+    let log = log.ok_or_else(|| ErrorInternalServerError("there is no log of accesses"))?;
+    let arrival = Arrival::now(id, log);
+    if let Some(id) = client_id.as_ref().and_then(|id| id.to_str().ok()) {
+        arrival.record.client_request_id(id);
+    }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
-    request.extensions_mut().insert(Arrival { id, at, note: note.clone() });
+    request.extensions_mut().insert(arrival.clone());
     let answer = Answer::to(&request);
     tracing::Span::current().record("request_id", tracing::field::display(id));
 
@@ -62,29 +68,26 @@ pub async fn observe(
         }
         headers.insert(REQUEST_ID, value);
     }
-    if let Some(value) = client_id.clone() {
+    if let Some(value) = client_id {
         headers.insert(CLIENT_REQUEST_ID, value);
     }
-    note.read(|noted| {
-        for (name, value) in &noted.allowance {
-            headers.insert(name.clone(), value.clone());
-        }
-    });
-    let failure = response.response().extensions().get::<ErrorKind>().copied();
-    let record = Record {
-        id,
-        at,
-        note,
-        client_id,
+    for (name, value) in arrival.allowance() {
+        headers.insert(name, value);
+    }
+    if let Some(failure) = response.response().extensions().get::<ErrorKind>() {
+        arrival.record.failed(*failure);
+    }
+    let exchange = Exchange {
+        at: arrival.at,
+        record: arrival.record,
         metrics,
         method: response.request().method().clone(),
         route: response.request().match_pattern(),
         path: shortened(response.request().path()),
         status: response.status().as_u16(),
-        failure,
         bytes: 0,
     };
-    Ok(response.map_body(|_, body| Observed { body: body.boxed(), record, _answer: answer }))
+    Ok(response.map_body(|_, body| Observed { body: body.boxed(), exchange, _answer: answer }))
 }
 
 /// The id under which the client knows its request, if it is short and plain.
@@ -102,7 +105,7 @@ fn shortened(path: &str) -> String {
 /// A body whose end is recorded.
 pub struct Observed {
     body: BoxBody,
-    record: Record,
+    exchange: Exchange,
     _answer: Answer,
 }
 
@@ -119,38 +122,27 @@ impl MessageBody for Observed {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_next(cx);
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
-            self.record.bytes += bytes.len();
+            self.exchange.bytes += bytes.len();
         }
         polled
     }
 }
 
-/// Writes the access line and counts the request when dropped.
-struct Record {
-    id: StreamId,
+/// Counts the request when dropped, and tells its record that it is over.
+struct Exchange {
     at: Instant,
-    note: AccessNote,
-    client_id: Option<HeaderValue>,
+    record: AccessRecord,
     metrics: Option<Data<Metrics>>,
     method: Method,
     route: Option<String>,
     path: String,
     status: u16,
-    failure: Option<ErrorKind>,
     bytes: usize,
 }
 
-impl Record {
-    /// Why it failed: before the first byte, or within the answer.
-    fn failure(&self) -> Option<ErrorKind> {
-        self.failure.or(self.note.read(|noted| noted.failure))
-    }
-
+impl Exchange {
     fn count(&self) {
         let Some(metrics) = &self.metrics else { return };
-        if let Some(kind) = self.failure() {
-            metrics.count_rejected(kind);
-        }
         // Labels come from the route table, never from the client.
         let method = match self.method {
             Method::GET | Method::POST | Method::DELETE | Method::OPTIONS | Method::HEAD => {
@@ -164,39 +156,12 @@ impl Record {
         let seconds = self.at.elapsed().as_secs_f64();
         metrics.http_duration.with_label_values(&[method, path]).observe(seconds);
     }
-
-    fn log(&self) {
-        // Probes come every few seconds and would bury the rest.
-        let probe = matches!(self.path.as_str(), "/health" | "/ready" | "/metrics");
-        if probe && self.status < 400 {
-            tracing::debug!(path = self.path, status = self.status, "probe");
-            return;
-        }
-        let client_id = self.client_id.as_ref().and_then(|value| value.to_str().ok());
-        self.note.read(|noted| {
-            tracing::info!(
-                id = %self.id,
-                client_request_id = client_id,
-                method = %self.method,
-                path = self.path,
-                status = self.status,
-                code = self.failure().map(ErrorKind::code),
-                duration_ms = self.at.elapsed().as_secs_f64() * 1000.0,
-                bytes = self.bytes,
-                owner = noted.owner.as_deref(),
-                client = noted.client.map(tracing::field::display),
-                model = noted.model,
-                outcome = noted.outcome,
-                tokens = noted.tokens,
-                "request"
-            );
-        });
-    }
 }
 
-impl Drop for Record {
+impl Drop for Exchange {
     fn drop(&mut self) {
         self.count();
-        self.log();
+        let (method, path) = (self.method.clone(), std::mem::take(&mut self.path));
+        self.record.over(Came::Http { method, path, status: self.status, bytes: self.bytes });
     }
 }

@@ -17,7 +17,7 @@ use crate::config::Disconnect;
 use crate::registry::{Open, Opened, Registry};
 use crate::routing::{Need, Route};
 use crate::stream::{Journals, Keeping, StreamMeta, StreamSpec};
-use crate::telemetry::ModelMetrics;
+use crate::telemetry::{AccessRecord, ModelMetrics};
 
 /// One model as a worker reaches it.
 pub struct ModelHandle {
@@ -35,6 +35,7 @@ pub struct ModelHandle {
 pub(super) struct Opening {
     pub id: StreamId,
     pub arrived: Instant,
+    pub record: AccessRecord,
     /// As the stream list and logs spell it.
     pub dialect: &'static str,
     /// Writes the answer.
@@ -107,7 +108,7 @@ impl Worker {
         ticket: Ticket,
         request: Request,
     ) -> Result<Opened, Failure> {
-        let Opening { id, arrived, dialect, encoder, disconnect, claimant, need, keeping } =
+        let Opening { id, arrived, record, dialect, encoder, disconnect, claimant, need, keeping } =
             opening;
         let model = &ticket.route.model;
         let handle = here.model(&ticket.route)?;
@@ -128,6 +129,7 @@ impl Worker {
             encoder,
             backend: Arc::clone(&handle.backend),
             metrics: Arc::clone(&handle.metrics),
+            record,
             disconnect,
             buffer_bytes: here.streams.buffer_bytes,
             answer_bytes: here.streams.answer_bytes,

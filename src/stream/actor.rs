@@ -120,7 +120,9 @@ impl StreamActor {
                 }
             }
         };
-        let recorder = StreamRecorder::start(spec.metrics, ledger, spec.meta.arrived);
+        let StreamMeta { arrived, dialect, provider, ref target, .. } = spec.meta;
+        spec.record.begun(dialect, provider, target.clone());
+        let recorder = StreamRecorder::start(spec.metrics, ledger, arrived).told_to(spec.record);
         let StreamSpec { backend, request, need, claimant, .. } = spec;
         let opening = Opening { backend, request, need, claimant };
         let actor = Self {
@@ -279,6 +281,7 @@ impl Handler<Progress> for StreamActor {
             }
             Progress::Asked { target } => {
                 self.state = State::Connecting;
+                self.recorder.asked(&target);
                 self.meta.target = Some(target);
             }
             Progress::FailedOver { cause, failure } => self.failed_over(cause, &failure),

@@ -11,7 +11,7 @@ use super::journals::Claim;
 use crate::backend::{Claimant, Generate};
 use crate::config::Disconnect;
 use crate::routing::Need;
-use crate::telemetry::ModelMetrics;
+use crate::telemetry::{AccessRecord, ModelMetrics};
 
 /// What stays the same over a stream's life and is shown of it.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct StreamSpec {
     /// Shared, since a recipient's clone is two allocations.
     pub backend: Arc<Recipient<Generate>>,
     pub metrics: Arc<ModelMetrics>,
+    /// Of the request.
+    pub record: AccessRecord,
     pub disconnect: Disconnect,
     /// Beyond so many bytes that the client has not taken, the upstream waits.
     pub buffer_bytes: usize,

@@ -25,15 +25,15 @@ pub(super) fn note(
         }
         Takeover::Instead { by, cause, failure } => {
             log(&by, &failure, 0, "another model answers instead");
-            recorder.fell_back(cause, true);
+            recorder.fell_back(&by, cause, true);
         }
         Takeover::NotInstead { by, cause, failure } => {
             log(&by, &failure, 0, "another model did not answer instead");
-            recorder.fell_back(cause, false);
+            recorder.fell_back(&by, cause, false);
         }
         Takeover::Continued { by, failure, signature } => {
             log(&by, &failure, recorder.chunk_count(), "another model goes on with the answer");
-            recorder.continued(failure.kind);
+            recorder.continued(&by, failure.kind);
             transcript.continued(&by, &failure, signature.as_ref());
         }
         Takeover::NotContinued { by, failure } => {

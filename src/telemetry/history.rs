@@ -161,7 +161,7 @@ fn is_failure(outcome: Outcome) -> bool {
 
 impl Totals {
     fn read(metrics: &Metrics) -> Self {
-        Self { tally: metrics.streams.tally(), refused: metrics.rejected_in_all() }
+        Self { tally: metrics.streams.tally(), refused: metrics.rejections.in_all() }
     }
 
     fn ended_since(&self, before: &Self, counts: fn(Outcome) -> bool) -> u64 {
@@ -244,7 +244,7 @@ mod tests {
         one.end(Outcome::Completed, None, None);
         three.end(Outcome::Cancelled, None, None);
         drop((one, two, three));
-        metrics.count_rejected(tidegate_protocol::ErrorKind::QueueFull);
+        metrics.rejections.count(tidegate_protocol::ErrorKind::QueueFull);
         let _four = begin();
 
         let sample = history.take(started + Duration::from_secs(1), models());

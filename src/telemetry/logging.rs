@@ -1,28 +1,65 @@
 //! Where log lines go and in which form.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use prometheus::IntCounter;
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use super::lines::Lines;
 use crate::config::{Log, LogFormat};
+
+/// How long the last lines may take to reach whoever reads them.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// One for the process, as its log is.
+static DROPPED: LazyLock<prometheus::Result<IntCounter>> = LazyLock::new(|| {
+    IntCounter::new(
+        "ai_gateway_log_lines_dropped_total",
+        "Log lines that were dropped: whoever reads standard error takes too long.",
+    )
+});
+
+/// The log lines that were dropped.
+///
+/// # Errors
+/// When its name is no name of a metric: a mistake in this file.
+pub fn dropped_lines() -> prometheus::Result<IntCounter> {
+    DROPPED.as_ref().cloned().map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+/// What is still to be written is written before this is gone.
+pub struct Logging(Lines);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
 
 /// Starts logging to standard error. Only the first call of a process has an effect.
 ///
+/// # Errors
+/// When the thread that writes the lines cannot be started.
+///
 /// The level counts for the gateway's own lines; its libraries speak up from `warn` on, since
 /// theirs may quote what a client sent.
-pub fn init(log: &Log) {
+pub fn init(log: &Log) -> io::Result<Logging> {
+    let dropped = dropped_lines().map_err(io::Error::other)?;
+    let output = Lines::to_stderr(log.buffer_bytes, dropped)?;
     let level = log.level.as_str();
     let filter = EnvFilter::new(format!("warn,tidegate={level}"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(output.clone())
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .with_span_events(FmtSpan::NONE);
     let started = match log.format {
@@ -32,6 +69,7 @@ pub fn init(log: &Log) {
     if started.is_err() {
         tracing::debug!("logging was already set up");
     }
+    Ok(Logging(output))
 }
 
 /// The span of a request: its id and nothing a client chose.

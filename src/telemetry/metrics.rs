@@ -4,40 +4,23 @@
 //! One [`Metrics`] belongs to one gateway, not to the process, so that tests can run many side by
 //! side. Handles are cached where they are used: looking a label up costs a lock and a hash.
 
-use std::collections::BTreeSet;
-
 use prometheus::{
-    Encoder, GaugeVec, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
-use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
 use super::journal::JournalMetrics;
 use super::ledger::Ledger;
+use super::logging;
 use super::model::{ModelFamilies, ModelMetrics};
+use super::rejections::Rejections;
 use super::reload::ReloadMetrics;
 use super::store::StoreMetrics;
 
 /// HTTP durations: from the gateway's own share, below 10 ms, to a long answer.
 const HTTP_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-
-/// The refusals of the gateway itself, and what their metric calls them. Like outcomes, each has
-/// its series from the start.
-const REJECTIONS: [(ErrorKind, &str); 12] = [
-    (ErrorKind::Unauthorized, "unauthorized"),
-    (ErrorKind::Forbidden, "forbidden"),
-    (ErrorKind::RateLimited, "rate_limited"),
-    (ErrorKind::Capacity, "capacity"),
-    (ErrorKind::QueueFull, "queue_full"),
-    (ErrorKind::QueueTimeout, "queue_timeout"),
-    (ErrorKind::Draining, "draining"),
-    (ErrorKind::InvalidRequest, "invalid"),
-    (ErrorKind::ModelNotFound, "invalid"),
-    (ErrorKind::PayloadTooLarge, "invalid"),
-    (ErrorKind::RequestTimeout, "invalid"),
-    (ErrorKind::UnsupportedMediaType, "invalid"),
-];
 
 /// The metric families of one gateway.
 #[derive(Clone)]
@@ -50,10 +33,11 @@ pub struct Metrics {
     pub draining: IntGauge,
     pub buffered_bytes: IntGauge,
     pub websockets: IntGauge,
+    pub rejections: Rejections,
+    pub access_records_dropped: IntCounter,
     pub store: StoreMetrics,
     pub journals: JournalMetrics,
     pub reload: ReloadMetrics,
-    rejected: IntCounterVec,
     models: ModelFamilies,
 }
 
@@ -85,10 +69,10 @@ impl Metrics {
                 "Bytes of streamed answers that clients have not taken yet.",
             )?,
             websockets: declare.gauge("ai_gateway_websockets", "WebSockets that are open.")?,
-            rejected: declare.counters(
-                "ai_gateway_rejected_requests_total",
-                "Requests refused by the gateway itself, by reason.",
-                &["reason"],
+            rejections: Rejections::declare(&declare)?,
+            access_records_dropped: declare.counter(
+                "ai_gateway_access_records_dropped_total",
+                "Access records that were not written to their file: it took too long, or failed.",
             )?,
             store: StoreMetrics::declare(&declare)?,
             journals: JournalMetrics::declare(&declare)?,
@@ -97,13 +81,11 @@ impl Metrics {
             registry: declare.registry(),
         };
         metrics.register_process(process)?;
-        for (_, reason) in REJECTIONS {
-            metrics.rejected.with_label_values(&[reason]);
-        }
         Ok(metrics)
     }
 
     fn register_process(&self, process: bool) -> prometheus::Result<()> {
+        self.registry.register(Box::new(logging::dropped_lines()?))?;
         let build = GaugeVec::new(
             Opts::new("ai_gateway_build_info", "The running version; always 1."),
             &["version"],
@@ -122,22 +104,6 @@ impl Metrics {
     #[must_use]
     pub fn model(&self, model: &str) -> ModelMetrics {
         self.models.of(model)
-    }
-
-    /// Counts a request that the gateway itself refused; other kinds are not counted here.
-    pub fn count_rejected(&self, kind: ErrorKind) {
-        if let Some((_, reason)) = REJECTIONS.iter().find(|(refused, _)| *refused == kind) {
-            self.rejected.with_label_values(&[reason]).inc();
-        }
-    }
-
-    /// How many requests the gateway itself has refused.
-    #[must_use]
-    pub fn rejected_in_all(&self) -> u64 {
-        // Some reasons stand for several kinds.
-        let reasons: BTreeSet<_> = REJECTIONS.iter().map(|(_, reason)| *reason).collect();
-        let count = |reason| self.rejected.with_label_values(&[reason]).get();
-        reasons.into_iter().map(count).sum()
     }
 
     /// Everything in Prometheus' text format.

@@ -7,30 +7,37 @@
 //! - `store`, `journal`: what is kept of responses, and of streams.
 //! - [`recorder`]: the drop guard that records one stream exactly once.
 //! - [`history`]: the last minutes, second by second.
+//! - [`access`]: what became of each request, one record each; `rejections`: the refused, counted.
 //! - [`clock`]: the wall clock, for moments that are shown.
+//! - [`lines`]: what takes lines and never waits.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
+pub mod access;
 pub mod clock;
 mod declare;
 pub mod history;
 mod journal;
 mod ledger;
+pub mod lines;
 pub mod logging;
 pub mod metrics;
 mod model;
 pub mod panics;
 pub mod recorder;
+mod rejections;
 mod reload;
 mod series;
 mod store;
 mod target;
 
+pub use access::{AccessLog, AccessRecord};
 pub use history::{History, Sample};
 pub use journal::{Attached, Forgotten, JournalMetrics};
 pub use ledger::{Ledger, Tally};
 pub use metrics::Metrics;
 pub use model::ModelMetrics;
 pub use recorder::StreamRecorder;
+pub use rejections::Rejections;
 pub use reload::{ReloadMetrics, ReloadResult};
 pub use store::{Evicted, StoreMetrics};
 pub use target::{KeyFault, TargetMetrics, TargetResult};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_protocol::{ErrorKind, Outcome, Usage};
 
+use super::access::{AccessRecord, Ended};
 use super::ledger::Ledger;
 use super::model::ModelMetrics;
 use crate::config::Cause;
@@ -14,6 +15,8 @@ use crate::config::Cause;
 pub struct StreamRecorder {
     metrics: Arc<ModelMetrics>,
     ledger: Ledger,
+    /// Of the request that began it.
+    record: Option<AccessRecord>,
     arrived: Instant,
     dispatched: Option<Instant>,
     first_token: Option<Instant>,
@@ -33,6 +36,7 @@ impl StreamRecorder {
         Self {
             metrics,
             ledger,
+            record: None,
             arrived,
             dispatched: None,
             first_token: None,
@@ -43,6 +47,18 @@ impl StreamRecorder {
             chunks: 0,
             outcome: None,
         }
+    }
+
+    /// Has the record of the request that began it told what becomes of it.
+    #[must_use]
+    pub fn told_to(mut self, record: AccessRecord) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    /// The request goes to one of several targets.
+    pub fn asked(&self, target: &Arc<str>) {
+        self.record.iter().for_each(|record| record.asked(target));
     }
 
     /// The request got its permit after it waited for `queue_wait` in all, and goes to the upstream
@@ -71,14 +87,16 @@ impl StreamRecorder {
         self.metrics.count_upstream_failure(failure);
     }
 
-    /// Another model was asked instead, and answers or does not.
-    pub fn fell_back(&mut self, cause: Cause, answers: bool) {
+    /// The model `by` was asked instead, and answers or does not.
+    pub fn fell_back(&mut self, by: &Arc<str>, cause: Cause, answers: bool) {
         self.attempts += 1;
+        self.record.iter().filter(|_| answers).for_each(|record| record.answered_by(by));
         self.metrics.count_fallback(cause, answers);
     }
 
-    /// The upstream failed, and another model goes on with the answer.
-    pub fn continued(&mut self, failure: ErrorKind) {
+    /// The upstream failed, and the model `by` goes on with the answer.
+    pub fn continued(&mut self, by: &Arc<str>, failure: ErrorKind) {
+        self.record.iter().for_each(|record| record.answered_by(by));
         self.attempts += 1;
         self.continuations += 1;
         self.metrics.count_continuation(true);
@@ -133,6 +151,20 @@ impl StreamRecorder {
         }
         if let Some(gap) = self.inter_token() {
             self.metrics.inter_token.observe(gap.as_secs_f64());
+        }
+        self.record.iter().for_each(|record| record.ended(self.came_to(outcome, failure, usage)));
+    }
+
+    fn came_to(&self, outcome: Outcome, failure: Option<ErrorKind>, usage: Option<Usage>) -> Ended {
+        Ended {
+            outcome,
+            failure,
+            attempts: self.attempts,
+            continuations: self.continuations,
+            queue_wait: self.queue_wait,
+            time_to_first_token: self.time_to_first_token(),
+            usage,
+            chunks: self.chunks,
         }
     }
 

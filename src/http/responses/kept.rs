@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use super::stream_id;
 use crate::access::Caller;
+use crate::http::arrival::Arrival;
 use crate::http::attach::{Reader, take_up};
 use crate::http::caller::identify;
-use crate::http::chat::arrival;
 use crate::http::error::ApiError;
 use crate::http::offer::Here;
 use crate::http::openai::OpenAi;
@@ -77,9 +77,9 @@ pub async fn retrieve(
     let wanted = wanted.map_err(|_| invalid("starting_after", "must be a sequence number"))?;
     if wanted.stream.as_deref().is_some_and(|stream| stream != "false") {
         let after = wanted.starting_after.map_or(0, |number| number.saturating_add(1));
-        let note = arrival(&http)?.note;
-        note.caller(&caller);
-        let reader = Reader { after, version: http.version(), note };
+        let arrival = Arrival::of(&http)?;
+        arrival.caller(&caller);
+        let reader = Reader { after, version: http.version(), record: arrival.record };
         let taken_up = take_up(id, reader, payload, &caller, &worker).await;
         return Ok(taken_up.map_err(in_its_words)?);
     }

@@ -1,7 +1,5 @@
 //! What becomes of the messages of a socket's client.
 
-use std::time::Instant;
-
 use actix_web::http::Version;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
@@ -12,20 +10,21 @@ use tidegate_protocol::{Failure, FieldFault, StreamId};
 
 use super::Sockets;
 use super::feed::{Feed, Feeds};
-use super::line::Line;
 use super::visitor::Visitor;
 use crate::access::Caller;
 use crate::http::answering::{Followed, Manner};
+use crate::http::arrival::Arrival;
 use crate::http::chat::Arrived;
 use crate::http::dialect::Dialect;
 use crate::http::error::status_of;
 use crate::http::event_stream::LiveAnswer;
 use crate::http::native::Native;
-use crate::http::note::{AccessNote, Arrival};
 use crate::http::offer::Here;
 use crate::http::worker::Worker;
 use crate::registry::Directory;
 use crate::stream::NotKept;
+use crate::telemetry::AccessRecord;
+use crate::telemetry::access::Came;
 
 /// The path under which a request is compared with others of its kind: its like may come by POST.
 const PATH: &str = "/api/chat";
@@ -78,18 +77,24 @@ impl Desk {
         let command = match Command::decode(text) {
             Ok(command) => command,
             Err(Malformed { kind, name, failure }) => {
+                self.sockets.rejections.count(failure.kind);
                 return Some(self.refused(kind, name.as_deref(), &failure));
             }
         };
         let (kind, name) = (command.kind(), command.name().map(str::to_owned));
+        let has_record = matches!(command, Command::Start(_) | Command::Resume { .. });
         match self.act(command).await {
             Ok(reply) => reply,
-            Err(failure) => Some(self.refused(Some(kind), name.as_deref(), &failure)),
+            Err(failure) => {
+                if !has_record {
+                    self.sockets.rejections.count(failure.kind);
+                }
+                Some(self.refused(Some(kind), name.as_deref(), &failure))
+            }
         }
     }
 
     fn refused(&self, to: Option<&'static str>, name: Option<&str>, failure: &Failure) -> Reply {
-        self.sockets.metrics.count_rejected(failure.kind);
         let status = status_of(failure.kind).as_u16();
         Reply::Message(socket::refused(to, name, status, failure))
     }
@@ -102,12 +107,16 @@ impl Desk {
                 Ok(Some(Reply::Message(socket::authenticated())))
             }
             Command::Start(start) => {
-                let caller = self.visitor.caller(&here)?;
-                self.start(caller, start, &here).await.map(Some)
+                let arrival = self.arrival("start");
+                let record = arrival.record.clone();
+                let started = self.start(arrival, start, &here).await;
+                started.map(Some).inspect_err(|failure| record.failed(failure.kind))
             }
             Command::Resume { name, stream, after, window } => {
-                let caller = self.visitor.caller(&here)?;
-                self.resume(&caller, name, stream, after, window).map(Some)
+                let arrival = self.arrival("resume");
+                let record = arrival.record.clone();
+                let resumed = self.resume(arrival, name, stream, (after, window), &here);
+                resumed.map(Some).inspect_err(|failure| record.failed(failure.kind))
             }
             Command::Ack { name, number } => {
                 self.feeds.find(&name)?.acknowledge(number)?;
@@ -126,24 +135,26 @@ impl Desk {
         }
     }
 
-    fn line(&self, caller: &Caller, command: &'static str) -> (Arrival, Line) {
-        let note = AccessNote::default();
-        note.caller(caller);
-        let arrival = Arrival { id: self.worker.new_id(), at: Instant::now(), note };
-        (arrival.clone(), Line::new(arrival, self.sockets.metrics.clone(), command))
+    /// A request that comes as a message.
+    fn arrival(&self, command: &'static str) -> Arrival {
+        let arrival = Arrival::now(self.worker.new_id(), &self.sockets.access_log);
+        arrival.record.over(Came::Socket(command));
+        arrival
     }
 
-    async fn start(&self, caller: Caller, start: Start, here: &Here) -> Result<Reply, Failure> {
+    async fn start(
+        &mut self,
+        arrival: Arrival,
+        start: Start,
+        here: &Here,
+    ) -> Result<Reply, Failure> {
         let Start { name, request, headers, window } = start;
-        let (arrival, mut line) = self.line(&caller, "start");
-        let note = arrival.note.clone();
-        let opened = match self.feeds.check(&name) {
-            Ok(()) => self.open(arrival, caller, &request, &headers, here).await,
-            Err(failure) => Err(failure),
-        };
-        let followed = opened.inspect_err(|failure| line.refused(failure.kind))?;
-        line.stream(followed.stream);
-        Ok(self.follow(name, followed, 0, window, note, line))
+        let caller = self.visitor.caller(here)?;
+        arrival.caller(&caller);
+        self.feeds.check(&name)?;
+        let record = arrival.record.clone();
+        let followed = self.open(arrival, caller, &request, &headers, here).await?;
+        Ok(self.follow(name, followed, 0, window, record))
     }
 
     /// As `POST /api/chat` does it.
@@ -171,20 +182,21 @@ impl Desk {
     }
 
     fn resume(
-        &self,
-        caller: &Caller,
+        &mut self,
+        arrival: Arrival,
         name: String,
         stream: StreamId,
-        after: u64,
-        window: Option<u32>,
+        (after, window): (u64, Option<u32>),
+        here: &Here,
     ) -> Result<Reply, Failure> {
-        let (arrival, mut line) = self.line(caller, "resume");
-        line.stream(stream);
-        let found = self.feeds.check(&name).and_then(|()| self.find(caller, stream, after));
-        let found = found.inspect_err(|failure| line.refused(failure.kind))?;
-        let Some(followed) = found else { return Ok(Reply::Message(socket::left(&name))) };
-        arrival.note.opened(true);
-        Ok(self.follow(name, followed, after, window, arrival.note, line))
+        arrival.record.reads(stream);
+        let caller = self.visitor.caller(here)?;
+        arrival.caller(&caller);
+        self.feeds.check(&name)?;
+        let Some(followed) = self.find(&caller, stream, after)? else {
+            return Ok(Reply::Message(socket::left(&name)));
+        };
+        Ok(self.follow(name, followed, after, window, arrival.record))
     }
 
     /// What follows in a stream; nothing where all of it was read.
@@ -211,13 +223,12 @@ impl Desk {
         followed: Followed,
         after: u64,
         window: Option<u32>,
-        note: AccessNote,
-        line: Line,
+        record: AccessRecord,
     ) -> Reply {
         let Followed { stream, subscription } = followed;
         let (heartbeat, words) = (self.worker.heartbeat(), Native::last_words);
-        let answer = LiveAnswer::new(stream, heartbeat, None, subscription, words, note);
-        Reply::Feed(Box::new(self.feeds.follow(name, answer, after, window, line)))
+        let answer = LiveAnswer::new(stream, heartbeat, None, subscription, words, record);
+        Reply::Feed(Box::new(self.feeds.follow(name, answer, after, window)))
     }
 }
 

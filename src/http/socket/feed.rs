@@ -12,7 +12,6 @@ use futures::stream::{Stream, StreamExt};
 use tidegate_protocol::native::socket::{EventHead, fault};
 use tidegate_protocol::{ErrorKind, Failure, Payload, StreamId};
 
-use super::line::Line;
 use crate::http::event_stream::{Live, LiveAnswer};
 use crate::stream::Frame;
 
@@ -129,14 +128,13 @@ impl Feeds {
         answer: LiveAnswer,
         after: u64,
         window: Option<u32>,
-        line: Line,
     ) -> Feed {
         let grip = Rc::new(Grip::new(answer.id, after, window));
         self.grips.borrow_mut().insert(name.clone(), Rc::clone(&grip));
         let head = EventHead::new(&name, answer.id);
         let answer = answer.behind(after);
         let seat = Seat { feeds: self.clone(), name, grip: Rc::clone(&grip) };
-        Feed { head, answer, frames: VecDeque::new(), grip, _seat: seat, _line: line }
+        Feed { head, answer, frames: VecDeque::new(), grip, _seat: seat }
     }
 }
 
@@ -166,8 +164,6 @@ pub struct Feed {
     frames: VecDeque<Frame>,
     grip: Rc<Grip>,
     _seat: Seat,
-    // Dropped last: it tells what was noted of the answer's end.
-    _line: Line,
 }
 
 impl Stream for Feed {

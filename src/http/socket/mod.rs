@@ -4,12 +4,11 @@
 //! - `places`: how many sockets there may be. `origin`: which pages may open one; `visitor`: who has.
 //! - `conversation`: the two halves of a socket, reading and writing.
 //! - `desk`: what becomes of a client's messages.
-//! - `feed`: one stream as it is sent over a socket; `line`: what is logged of it.
+//! - `feed`: one stream as it is sent over a socket.
 
 mod conversation;
 mod desk;
 mod feed;
-mod line;
 pub(super) mod origin;
 mod places;
 pub(super) mod visitor;
@@ -18,8 +17,8 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure};
 
+use super::arrival::Arrival;
 use super::caller::{client_address, identify, presented};
-use super::chat::arrival;
 use super::error::ApiError;
 use super::native::Native;
 use super::offer::Here;
@@ -27,7 +26,7 @@ use super::status::Draining;
 use super::worker::Worker;
 use crate::config::{self, Secret};
 use crate::registry::Directory;
-use crate::telemetry::Metrics;
+use crate::telemetry::{AccessLog, Metrics, Rejections};
 use conversation::Conversation;
 use desk::Desk;
 use places::Places;
@@ -40,18 +39,25 @@ pub struct Sockets {
     allowed_origins: Vec<String>,
     places: Places,
     draining: Draining,
-    metrics: Metrics,
+    rejections: Rejections,
+    access_log: AccessLog,
 }
 
 impl Sockets {
     #[must_use]
-    pub fn new(config: &config::Config, draining: Draining, metrics: Metrics) -> Self {
+    pub fn new(
+        config: &config::Config,
+        draining: Draining,
+        metrics: &Metrics,
+        access_log: AccessLog,
+    ) -> Self {
         Self {
             settings: config.websocket.clone(),
             allowed_origins: config.server.cors.allowed_origins.clone(),
             places: Places::new(config.websocket.max_sockets, metrics.websockets.clone()),
             draining,
-            metrics,
+            rejections: metrics.rejections.clone(),
+            access_log,
         }
     }
 }
@@ -72,7 +78,7 @@ pub async fn connect(
     sockets: Data<Sockets>,
 ) -> Result<HttpResponse, ApiError<Native>> {
     origin::check(&http, &sockets.allowed_origins)?;
-    let note = arrival(&http)?.note;
+    let arrival = Arrival::of(&http)?;
     let keys: Vec<_> = presented(http.headers()).map(|key| Secret::new(key.to_owned())).collect();
     let comes_later = here.admission.keys().is_on() && keys.is_empty();
     let caller = if comes_later {
@@ -81,7 +87,7 @@ pub async fn connect(
         Some(identify(&http, here.admission.keys(), &here.limits.proxies)?)
     };
     if let Some(caller) = &caller {
-        note.caller(caller);
+        arrival.caller(caller);
     }
     if sockets.draining.is_on() {
         let message = "the gateway is shutting down and opens no sockets";

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::routing::Need;
 use crate::stream::message::Gone;
 use crate::stream::slot::Cap;
-use crate::telemetry::Metrics;
+use crate::telemetry::{AccessLog, AccessRecord, Metrics};
 
 /// Stands for the backend and the registry; keeps what it is asked.
 #[derive(Default)]
@@ -69,6 +69,7 @@ fn open(probe: &Addr<Probe>, cap: &Arc<Cap>) -> (Box<StreamActor>, Subscription)
         encoder: Box::new(EventEncoder::new("m".to_owned())),
         backend: Arc::new(probe.clone().recipient()),
         metrics: Arc::new(metrics.model("m")),
+        record: AccessRecord::open(&AccessLog::off(&metrics), id, Instant::now()),
         disconnect: Disconnect::default(),
         buffer_bytes: 1,
         answer_bytes: 1,

@@ -1,0 +1,61 @@
+//! What is known of a request from its first moment, for whoever answers it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use actix_web::{HttpMessage, HttpRequest};
+use tidegate_protocol::{ErrorKind, Failure, StreamId};
+
+use super::allowance::Headers;
+use crate::access::Caller;
+use crate::stream::Closing;
+use crate::telemetry::{AccessLog, AccessRecord};
+
+/// When a request arrived and what it is called; in the request's extensions.
+#[derive(Clone)]
+pub struct Arrival {
+    pub id: StreamId,
+    pub at: Instant,
+    pub record: AccessRecord,
+    /// How much the caller may still ask; told with every response to it.
+    allowance: Rc<RefCell<Headers>>,
+}
+
+impl Arrival {
+    /// A request that arrived now.
+    #[must_use]
+    pub fn now(id: StreamId, log: &AccessLog) -> Self {
+        let at = Instant::now();
+        Self { id, at, record: AccessRecord::open(log, id, at), allowance: Rc::default() }
+    }
+
+    /// That of a request over HTTP.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where it was not taken in as all are.
+    pub fn of(http: &HttpRequest) -> Result<Self, Failure> {
+        let arrival = http.extensions().get::<Self>().cloned();
+        arrival.ok_or_else(|| Failure::new(ErrorKind::Internal, "the request was not registered"))
+    }
+
+    /// It is known who asks.
+    pub fn caller(&self, caller: &Caller) {
+        self.record.caller(&caller.owner, caller.address);
+    }
+
+    pub fn allow(&self, headers: Headers) {
+        *self.allowance.borrow_mut() = headers;
+    }
+
+    /// What its response tells of the caller's allowance, once.
+    #[must_use]
+    pub fn allowance(&self) -> Headers {
+        self.allowance.take()
+    }
+}
+
+/// The answer has ended, as its reader is told.
+pub(super) fn told(record: &AccessRecord, closing: &Closing) {
+    record.told(closing.outcome, closing.failure.as_ref().map(|failure| failure.kind));
+}
