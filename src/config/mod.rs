@@ -6,7 +6,7 @@
 //! setting in effect and its source.
 //!
 //! # Layout
-//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], [`auth`],
+//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`otlp`], [`log`], [`auth`],
 //!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`console`],
 //!   [`discovery`], [`reload`]: the sections.
 //! - [`targets`]: the upstreams of a model; `routing`, how they share its requests.
@@ -37,6 +37,7 @@ mod model_list;
 pub mod models;
 mod nesting;
 mod origin;
+pub mod otlp;
 pub mod queue;
 pub mod rate_limits;
 mod raw;
@@ -74,6 +75,7 @@ pub use log::{Log, LogFormat, LogLevel};
 pub use metrics::Metrics;
 pub use models::{Model, ModelType, Timeouts};
 pub use origin::Origin;
+pub use otlp::{Header, Otlp};
 pub use queue::{Priority, QueueLimits, Weights};
 pub use rate_limits::RateLimits;
 pub use reload::Reload;
@@ -108,6 +110,7 @@ pub struct Config {
     pub ollama: Ollama,
     pub health: Health,
     pub metrics: Metrics,
+    pub otlp: Otlp,
     pub log: Log,
     pub auth: Auth,
     pub rate_limits: RateLimits,
@@ -178,6 +181,7 @@ impl Config {
             chat: root.section("chat", Chat::read),
             health: root.section("health", Health::read),
             metrics,
+            otlp: root.section("otlp", Otlp::read),
             log: root.section("log", Log::read),
             auth: root.section("auth", Auth::read),
             rate_limits: root.section("rate_limits", RateLimits::read),
