@@ -15,6 +15,7 @@ use super::declare::Declare;
 use super::journal::JournalMetrics;
 use super::ledger::Ledger;
 use super::model::{ModelFamilies, ModelMetrics};
+use super::otlp::OtlpMetrics;
 use super::reload::ReloadMetrics;
 use super::store::StoreMetrics;
 
@@ -53,6 +54,7 @@ pub struct Metrics {
     pub store: StoreMetrics,
     pub journals: JournalMetrics,
     pub reload: ReloadMetrics,
+    pub otlp: OtlpMetrics,
     rejected: IntCounterVec,
     models: ModelFamilies,
 }
@@ -93,6 +95,7 @@ impl Metrics {
             store: StoreMetrics::declare(&declare)?,
             journals: JournalMetrics::declare(&declare)?,
             reload: ReloadMetrics::declare(&declare)?,
+            otlp: OtlpMetrics::declare(&declare)?,
             models: ModelFamilies::declare(&declare)?,
             registry: declare.registry(),
         };

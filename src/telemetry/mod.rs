@@ -8,6 +8,8 @@
 //! - [`recorder`]: the drop guard that records one stream exactly once.
 //! - [`history`]: the last minutes, second by second.
 //! - [`clock`]: the wall clock, for moments that are shown.
+//! - [`trace`]: spans, and `traceparent`, the headers that name their places; [`otlp`]: how these, metrics
+//!   and access records get to a collector.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
 pub mod clock;
@@ -18,12 +20,15 @@ mod ledger;
 pub mod logging;
 pub mod metrics;
 mod model;
+pub mod otlp;
 pub mod panics;
 pub mod recorder;
 mod reload;
 mod series;
 mod store;
 mod target;
+pub mod trace;
+mod traceparent;
 
 pub use history::{History, Sample};
 pub use journal::{Attached, Forgotten, JournalMetrics};
