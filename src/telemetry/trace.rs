@@ -99,7 +99,9 @@ impl Trace {
             tracer.build_with_context(builder, &parent)
         } else {
             FIRST.set(Some(self.id()));
-            tracer.build_with_context(builder, &Context::new())
+            let root = tracer.build_with_context(builder, &Context::new());
+            FIRST.set(None);
+            root
         };
         if !span.span_context().is_valid() {
             // The exporter has been shut down.

@@ -93,9 +93,10 @@ impl Client {
             head.headers.insert(name, value.clone());
         }
         let mut response = self.agent.run(Request::from_parts(head, &body[..]))?;
-        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
         let (head, _) = response.into_parts();
-        Ok(Response::from_parts(head, body.into()))
+        // The status says whether it was taken. What was taken must not be sent again for the rest.
+        Ok(Response::from_parts(head, body.unwrap_or_default().into()))
     }
 }
 

@@ -33,7 +33,8 @@ struct State {
     /// Of the request under way.
     answer: Answer,
     failed_untold: u64,
-    failing: bool,
+    /// The last line says that records are lost.
+    is_told: bool,
     told: Option<Instant>,
 }
 
@@ -94,23 +95,22 @@ impl Delivery {
         if failed > 0 {
             let fault = fault.or(result.err().map(|error| error.to_string()));
             self.tell(&mut state, fault.as_deref().unwrap_or("the collector rejected them"));
-        } else if std::mem::take(&mut state.failing) {
+        } else if std::mem::take(&mut state.is_told) {
             let (lost, dropped) = self.untold(&mut state);
             let signal = self.signal.as_str();
             tracing::info!(signal, lost, dropped, "the collector takes telemetry again");
-            state.told = None;
         } else if self.dropped_untold.load(Ordering::Relaxed) > 0 {
-            self.tell(&mut state, "more is recorded than the collector takes");
+            self.tell(&mut state, "more is recorded than it takes");
         }
     }
 
-    /// A line a minute, whatever is lost.
+    /// A line a minute, whatever is lost and however often it goes well in between.
     fn tell(&self, state: &mut State, fault: &str) {
-        state.failing = true;
         if state.told.is_some_and(|told| told.elapsed() < TOLD_EVERY) {
             return;
         }
         state.told = Some(Instant::now());
+        state.is_told = true;
         let (lost, dropped) = self.untold(state);
         let signal = self.signal.as_str();
         tracing::warn!(signal, lost, dropped, fault, "telemetry does not reach the collector");
