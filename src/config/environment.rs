@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::targets::ProviderKind;
 
 /// All variables that are read by a fixed name. Others are ignored, but for those that an
-/// `api_key_env` names.
-const NAMES: [&str; 14] = [
+/// `api_key_env` and its like name.
+const NAMES: [&str; 16] = [
     "PORT",
     "HOST",
     "WORKERS",
@@ -19,6 +19,8 @@ const NAMES: [&str; 14] = [
     "OLLAMA_LISTEN",
     "OLLAMA_MODEL",
     "OPENAI_API_KEY",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
     OPENAI_BASE_URL,
     OPENAI_MODEL,
     VLLM_BASE_URL,
@@ -47,6 +49,8 @@ struct Variables {
     openai_api_key: Option<String>,
     openai_base_url: Option<String>,
     openai_model: Option<String>,
+    otel_exporter_otlp_endpoint: Option<String>,
+    otel_service_name: Option<String>,
     vllm_base_url: Option<String>,
     vllm_model: Option<String>,
 }
@@ -78,7 +82,7 @@ pub(super) struct NamedModel<'a> {
 #[derive(Default)]
 pub(super) struct Environment {
     variables: Variables,
-    /// For `api_key_env`.
+    /// For `api_key_env` and its like.
     all: BTreeMap<String, String>,
 }
 
@@ -112,6 +116,8 @@ impl Environment {
             enable_metrics,
             auth_key,
             ollama_listen,
+            otel_exporter_otlp_endpoint: otlp_endpoint,
+            otel_service_name: service_name,
             ..
         } = &self.variables;
         let discovery = match &self.variables.ollama_model {
@@ -128,6 +134,8 @@ impl Environment {
             ("auth", "key", "AUTH_KEY", auth_key),
             ("ollama", "base_url", "OLLAMA_BASE_URL", discovery),
             ("ollama", "listen", "OLLAMA_LISTEN", ollama_listen),
+            ("otlp", "endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", otlp_endpoint),
+            ("otlp", "service_name", "OTEL_SERVICE_NAME", service_name),
         ];
         let here = all.into_iter().filter(|(section, ..)| *section == path);
         here.filter_map(|(_, key, variable, value)| as_override(key, variable, value.as_ref()))
@@ -190,7 +198,7 @@ mod tests {
         for name in NAMES {
             let with_models = [(name, "x"), (OPENAI_MODEL, "m"), (VLLM_MODEL, "m")];
             let environment = environment(&with_models);
-            let sections = ["server", "log", "metrics", "auth", "ollama"];
+            let sections = ["server", "log", "metrics", "auth", "ollama", "otlp"];
             let mut used: Vec<_> =
                 sections.iter().flat_map(|path| environment.overrides(path)).collect();
             used.extend(environment.openai_api_key());

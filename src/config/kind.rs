@@ -182,6 +182,19 @@ pub(super) fn secret(min: usize) -> Kind<Secret> {
     Kind::new(allowed, parse, |_| MASK.to_owned()).quoted_by(|_| MASK.to_owned())
 }
 
+/// What a header holds: a key, mostly behind the name of its scheme and a space.
+pub(super) fn header_value() -> Kind<Secret> {
+    let allowed = format!("1 to {MAX_SECRET_CHARS} ASCII characters, no space at either end");
+    let parse = |raw: Raw<'_>| {
+        let text = raw.text()?;
+        let valid = (1..=MAX_SECRET_CHARS).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+            && text.trim() == text;
+        valid.then(|| Secret::new(text.to_owned()))
+    };
+    Kind::new(allowed, parse, |_| MASK.to_owned()).quoted_by(|_| MASK.to_owned())
+}
+
 /// The name of an environment variable. What does not look like one is not quoted: it may be the
 /// secret itself, in the wrong place.
 pub(super) fn variable_name() -> Kind<String> {

@@ -6,7 +6,7 @@
 //! setting in effect and its source.
 //!
 //! # Layout
-//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`log`], `access_log`, [`auth`],
+//! - [`server`], [`chat`], [`models`], [`health`], [`metrics`], [`otlp`], [`log`], `access_log`, [`auth`],
 //!   [`rate_limits`], [`queue`], [`responses`], [`journal`], [`websocket`], [`console`],
 //!   [`discovery`], [`reload`]: the sections.
 //! - [`targets`]: the upstreams of a model; `routing`, how they share its requests.
@@ -38,6 +38,7 @@ mod model_list;
 pub mod models;
 mod nesting;
 mod origin;
+pub mod otlp;
 pub mod queue;
 pub mod rate_limits;
 mod raw;
@@ -76,6 +77,7 @@ pub use log::{Log, LogFormat, LogLevel};
 pub use metrics::Metrics;
 pub use models::{Model, ModelType, Timeouts};
 pub use origin::Origin;
+pub use otlp::{Header, Otlp};
 pub use queue::{Priority, QueueLimits, Weights};
 pub use rate_limits::RateLimits;
 pub use reload::Reload;
@@ -110,6 +112,7 @@ pub struct Config {
     pub ollama: Ollama,
     pub health: Health,
     pub metrics: Metrics,
+    pub otlp: Otlp,
     pub log: Log,
     pub access_log: AccessLog,
     pub auth: Auth,
@@ -181,6 +184,7 @@ impl Config {
             chat: root.section("chat", Chat::read),
             health: root.section("health", Health::read),
             metrics,
+            otlp: root.section("otlp", Otlp::read),
             log: root.section("log", Log::read),
             access_log: root.section("access_log", AccessLog::read),
             auth: root.section("auth", Auth::read),

@@ -196,7 +196,8 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn the_example_is_right_where_it_is_commented_out() {
     let text = full_example();
-    let env = [("UPSTREAM_API_KEY", "x"), ("UPSTREAM_API_KEY_2", "y")];
+    let env =
+        [("UPSTREAM_API_KEY", "x"), ("UPSTREAM_API_KEY_2", "y"), ("COLLECTOR_AUTHORIZATION", "z")];
     let found = parse(&text, &env).unwrap_err().0;
     let keys: Vec<_> = found.iter().map(|fault| fault.key.as_str()).collect();
     // Its certificate is not there; all else is in order.

@@ -14,6 +14,7 @@ use super::journal::JournalMetrics;
 use super::ledger::Ledger;
 use super::logging;
 use super::model::{ModelFamilies, ModelMetrics};
+use super::otlp::OtlpMetrics;
 use super::rejections::Rejections;
 use super::reload::ReloadMetrics;
 use super::store::StoreMetrics;
@@ -38,6 +39,7 @@ pub struct Metrics {
     pub store: StoreMetrics,
     pub journals: JournalMetrics,
     pub reload: ReloadMetrics,
+    pub otlp: OtlpMetrics,
     models: ModelFamilies,
 }
 
@@ -77,6 +79,7 @@ impl Metrics {
             store: StoreMetrics::declare(&declare)?,
             journals: JournalMetrics::declare(&declare)?,
             reload: ReloadMetrics::declare(&declare)?,
+            otlp: OtlpMetrics::declare(&declare)?,
             models: ModelFamilies::declare(&declare)?,
             registry: declare.registry(),
         };

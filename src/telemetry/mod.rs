@@ -10,6 +10,8 @@
 //! - [`access`]: what became of each request, one record each; `rejections`: the refused, counted.
 //! - [`clock`]: the wall clock, for moments that are shown.
 //! - [`lines`]: what takes lines and never waits.
+//! - [`trace`]: spans, and `traceparent`, the headers that name their places; [`otlp`]: how these, metrics
+//!   and access records get to a collector.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
 
 pub mod access;
@@ -22,6 +24,7 @@ pub mod lines;
 pub mod logging;
 pub mod metrics;
 mod model;
+pub mod otlp;
 pub mod panics;
 pub mod recorder;
 mod rejections;
@@ -29,6 +32,8 @@ mod reload;
 mod series;
 mod store;
 mod target;
+pub mod trace;
+mod traceparent;
 
 pub use access::{AccessLog, AccessRecord};
 pub use history::{History, Sample};

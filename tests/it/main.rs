@@ -2,8 +2,8 @@
 //!
 //! One binary: a scripted upstream that can misbehave in any way ([`upstream`], in the words of
 //! [`wire`]), a gateway started in the test's own process ([`gateway`]) or in one of its own
-//! ([`process`]), clients that read what really is on the wire ([`client`], [`http2`]), the phases of an
-//! answer ([`phase`]), and one file per thing that users care about.
+//! ([`process`]), a collector of telemetry ([`collector`]), clients that read what really is on the wire
+//! ([`client`], [`http2`]), the phases of an answer ([`phase`]), and one file per thing that users care about.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +13,7 @@
 )]
 
 mod client;
+mod collector;
 mod gateway;
 mod http2;
 mod phase;
@@ -53,6 +54,7 @@ mod native;
 mod ollama;
 mod ollama_surface;
 mod openai;
+mod otlp;
 mod pipelining;
 mod preempt;
 mod queue;

@@ -8,16 +8,18 @@ const SECRET: &str = "src/config/secret.rs";
 const TELLING: [&str; 8] =
     ["Debug", "Display", "Serialize", "PartialEq", "Eq", "Hash", "Deref", "AsRef"];
 /// Where one is taken out of its type, and what for.
-const EXPOSED: [(&str, &str); 4] = [
+const EXPOSED: [(&str, &str); 5] = [
     ("src/http/socket/visitor.rs", "it is looked for among the keys there are now"),
     ("src/provider/ask.rs", "it is sent to the upstream"),
+    ("src/telemetry/otlp/client.rs", "it is sent to the collector"),
     ("src/config/auth.rs", "two keys are compared"),
     ("src/cli/client.rs", "it is sent to the gateway that is asked"),
 ];
 /// Where the wall clock is read, and what for. It may jump; limits are held by `Instant`.
-const WALL_CLOCK: [(&str, &str); 3] = [
+const WALL_CLOCK: [(&str, &str); 4] = [
     ("src/http/worker.rs", "when an answer was made, to be shown"),
     ("src/telemetry/clock.rs", "moments within answers, to be shown"),
+    ("src/telemetry/trace.rs", "when a span began, to be shown"),
     ("src/provider/retry_after.rs", "an upstream names the time of the next try"),
 ];
 
