@@ -20,6 +20,7 @@ use crate::config::{Config, Origin};
 use crate::registry::{Directory, Drain};
 use crate::stream::Journals;
 use crate::telemetry::access::CannotWrite;
+use crate::telemetry::otlp::{Otlp, OtlpError};
 use crate::telemetry::{AccessLog, Metrics, ReloadResult};
 
 /// How often a shutdown looks whether the last stream has ended.
@@ -28,8 +29,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(10);
 /// but on a machine that is out of breath.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long the last access records may take to be written.
-const LAST_RECORDS: Duration = Duration::from_secs(1);
+/// How long the last access records may take to be written, and so the last spans.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
 
 /// How often it is looked for streams that have been kept for long enough.
 const FORGETTING: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub enum StartError {
     Serve(#[from] io::Error),
     #[error(transparent)]
     AccessLog(#[from] CannotWrite),
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -70,8 +73,9 @@ impl Gateway {
         let models = discovery::models(&config).await;
         let metrics = Metrics::new(true)?;
         let first = Generation::first(config, models, &metrics);
-        let access_log = AccessLog::start(&first.config.access_log, &metrics)?;
-        let parts = Arc::new(Parts::build(metrics, access_log, &first));
+        let otlp = Otlp::start(&first.config.otlp, &metrics.otlp)?;
+        let access_log = AccessLog::start(&first.config.access_log, &metrics, &otlp)?;
+        let parts = Arc::new(Parts::build(metrics, access_log, otlp, &first));
         parts.metrics.reload.in_force(first.number);
         check_open_files(&parts.config);
 
@@ -205,7 +209,7 @@ impl Gateway {
     /// Shuts down: not ready, no new streams, running ones finish within the grace or get an
     /// explicit end.
     pub async fn shutdown(self) {
-        let Parts { draining, directory, metrics, cap, access_log, .. } = &*self.parts;
+        let Parts { draining, directory, metrics, cap, .. } = &*self.parts;
         draining.begin();
         self.watching.iter().for_each(actix_rt::task::JoinHandle::abort);
         metrics.draining.set(1);
@@ -225,7 +229,13 @@ impl Gateway {
         for task in &self.tasks {
             task.abort();
         }
-        access_log.flush(LAST_RECORDS);
+        let parts = Arc::clone(&self.parts);
+        // What waits for disks and collectors must not hold up the last responses of other gateways.
+        let last = actix_rt::task::spawn_blocking(move || {
+            parts.access_log.flush(LAST_RECORDS);
+            parts.otlp.shutdown(LAST_RECORDS);
+        });
+        let _ = last.await;
         tracing::info!("stopped");
     }
 

@@ -90,6 +90,8 @@ fn lane(part: &ModelPart, client: &HttpClient) -> Lane {
     let upstream = |(target, part): (&Target, &TargetPart)| Upstream {
         name: target.name.as_str().into(),
         kind: target.provider,
+        base_url: target.base_url.clone(),
+        model: target.upstream_model.clone(),
         context_length: target.abilities.context_length,
         provider: provider::for_target(target, client, Arc::clone(&part.bearer)),
         metrics: part.metrics.clone(),

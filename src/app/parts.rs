@@ -12,6 +12,7 @@ use crate::http::status::Draining;
 use crate::registry::Directory;
 use crate::store::Store;
 use crate::stream::{Cap, Journals};
+use crate::telemetry::otlp::Otlp;
 use crate::telemetry::{AccessLog, Metrics};
 
 /// The lasting parts of one gateway, shared by all workers.
@@ -29,12 +30,13 @@ pub struct Parts {
     pub sockets: Arc<Sockets>,
     pub console: Arc<Console>,
     pub access_log: AccessLog,
+    pub otlp: Otlp,
 }
 
 impl Parts {
     /// Builds the parts around the first generation.
     #[must_use]
-    pub fn build(metrics: Metrics, access_log: AccessLog, first: &Generation) -> Self {
+    pub fn build(metrics: Metrics, access_log: AccessLog, otlp: Otlp, first: &Generation) -> Self {
         let config = first.config.clone();
         let cap = Cap::new(config.server.max_streams);
         metrics.stream_limit.set(i64::try_from(cap.limit()).unwrap_or(i64::MAX));
@@ -63,6 +65,7 @@ impl Parts {
             config,
             metrics,
             access_log,
+            otlp,
             cap,
         }
     }

@@ -33,7 +33,7 @@ use crate::http::ollama_routes::at_the_root;
 use crate::http::queue::QUEUE_PLACE;
 use crate::http::rebinding::refuse_rebound;
 use crate::http::routes;
-use crate::telemetry::logging::RequestSpan;
+use crate::telemetry::logging::HttpSpan;
 
 /// Connections waiting to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -150,12 +150,13 @@ fn app(
         .app_data(Data::new(parts.directory.clone()))
         .app_data(Data::new(parts.metrics.clone()))
         .app_data(Data::new(parts.access_log.clone()))
+        .app_data(Data::new(parts.otlp.tracing()))
         .app_data(Data::new(parts.draining.clone()))
         .wrap(from_fn(refuse_rebound))
         .wrap(from_fn(require_host))
         .wrap(from_fn(observe))
         .wrap(cors(&parts.config.server.cors))
-        .wrap(TracingLogger::<RequestSpan>::new())
+        .wrap(TracingLogger::<HttpSpan>::new())
         .wrap(Condition::new(surface == Surface::Ollama, from_fn(at_the_root)))
         .configure(|app| {
             if let Some(path) = settings_metrics_path(&parts.config) {

@@ -165,9 +165,10 @@ impl Pump {
         } else {
             Arc::clone(&asked.request)
         };
-        let call = Call { request, id: self.job.id, pool, reading };
-        let opening = upstream.provider.open(call);
+        let provider = Rc::clone(&upstream.provider);
         let mut serving = serving;
+        let trace = self.job.trace.as_ref().and_then(|trace| serving.trace(trace, &request));
+        let opening = provider.open(Call { request, id: self.job.id, trace, pool, reading });
         if !streams {
             serving.is_whole();
         }
@@ -285,7 +286,9 @@ fn is_at_once(again: Again) -> bool {
 
 /// A pooled connection that was closed is nobody's fault, and a refused key is not its target's.
 fn failed(refused: Refused, mut serving: Serving) -> (Refused, Serving) {
-    if !is_at_once(refused.again) {
+    if is_at_once(refused.again) {
+        serving.broke_off(&refused.failure);
+    } else {
         serving.failed(&refused.failure);
     }
     (refused, serving)

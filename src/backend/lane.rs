@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate_protocol::{ErrorKind, Failure, FieldFault, Request};
+use tidegate_protocol::{Batch, ErrorKind, Failure, FieldFault, Request};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -14,12 +14,18 @@ use super::turn::Claimant;
 use crate::config::{Cause, ProviderKind, Timeouts};
 use crate::provider::{self, Again, Provider};
 use crate::routing::{Fault, Fleet, Need, NoTarget, Pick};
+use crate::telemetry::spans::UpstreamSpan;
+use crate::telemetry::spans::upstream::Asking;
+use crate::telemetry::trace::Trace;
 use crate::telemetry::{ModelMetrics, TargetMetrics, TargetResult};
 
 /// One upstream of a model, as one worker reaches it.
 pub struct Upstream {
     pub name: Arc<str>,
     pub kind: ProviderKind,
+    pub base_url: String,
+    /// The model's name there.
+    pub model: String,
     /// In tokens, where it is known.
     pub context_length: Option<u32>,
     pub provider: Rc<dyn Provider>,
@@ -86,6 +92,7 @@ impl Lane {
                 pick,
                 lane: Rc::clone(self),
                 told: false,
+                span: None,
                 _freed: Freed(self.has_choice().then(|| Arc::clone(&self.shared.freed))),
             })),
             Err(NoTarget::Busy) => Ok(None),
@@ -172,6 +179,8 @@ pub struct Serving {
     pick: Pick,
     lane: Rc<Lane>,
     told: bool,
+    /// Where it is part of a trace.
+    span: Option<UpstreamSpan>,
     /// Dropped behind the pick.
     _freed: Freed,
 }
@@ -210,8 +219,36 @@ impl Serving {
         self.pick.is_proven(Instant::now())
     }
 
+    /// Begins the span of a request to it, in place of an earlier one's; gives the place for the upstream's.
+    pub fn trace(&mut self, trace: &Trace, request: &Request) -> Option<Trace> {
+        let upstream = self.lane.upstreams.get(self.pick.target())?;
+        let asking = Asking {
+            request,
+            provider: upstream.kind.as_str(),
+            base_url: &upstream.base_url,
+            upstream_model: &upstream.model,
+            model: &self.lane.name,
+            target: &upstream.name,
+        };
+        let span = UpstreamSpan::begin(trace, &asking);
+        let inside = span.inside().clone();
+        self.span = Some(span);
+        Some(inside)
+    }
+
+    /// What it says, for its span.
+    pub fn note(&mut self, batch: &Batch) {
+        self.span.iter_mut().for_each(|span| span.note(batch));
+    }
+
+    /// It gave no answer, or no more of one, for whatever reason.
+    pub fn broke_off(&mut self, failure: &Failure) {
+        self.span.iter_mut().for_each(|span| span.failed(failure.kind));
+    }
+
     /// The first piece of the answer is there.
     pub fn begun(&mut self) {
+        self.span.iter_mut().for_each(UpstreamSpan::begun);
         self.pick.begun(Instant::now());
     }
 
@@ -230,6 +267,7 @@ impl Serving {
 
     /// It failed; whether the target is to blame, the failure says.
     pub fn failed(&mut self, failure: &Failure) {
+        self.broke_off(failure);
         let fault = Fault::of(failure);
         let result = match fault {
             Some(Fault::Failed) => TargetResult::Failed,
@@ -273,6 +311,7 @@ impl Serving {
         if std::mem::replace(&mut self.told, true) {
             return false;
         }
+        self.span.iter_mut().for_each(|span| span.came_to(result.as_str()));
         if let Some(upstream) = self.upstream() {
             upstream.metrics.count(result);
         }

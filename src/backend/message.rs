@@ -14,6 +14,7 @@ use super::retry::RetryReason;
 use super::turn::Claimant;
 use crate::config::Cause;
 use crate::routing::Need;
+use crate::telemetry::trace::Trace;
 
 /// Asks a backend to generate an answer.
 #[derive(Message)]
@@ -24,6 +25,8 @@ pub struct Generate {
     /// What it needs of a target.
     pub need: Need,
     pub claimant: Claimant,
+    /// Where it is part of a trace.
+    pub trace: Option<Trace>,
     /// Is told everything, from the queue to the end.
     pub stream: Arc<Recipient<Progress>>,
     /// Ends the work at once, in any phase: leaves the queue, closes the upstream connection.

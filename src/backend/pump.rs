@@ -208,6 +208,7 @@ impl Pump {
                 leg.idle = crawl.as_ref().map_or(leg.idle, |c| leg.idle.min(c.longest_pause()));
             }
             evidence.note(&batch);
+            leg.serving.note(&batch);
             if let Some(spoken) = spoken {
                 spoken.note(&batch);
                 spoken.sum_up(&mut batch);

@@ -10,6 +10,7 @@ use tidegate_protocol::{ErrorKind, Failure, StreamId};
 use super::allowance::Headers;
 use crate::access::Caller;
 use crate::stream::Closing;
+use crate::telemetry::trace::Trace;
 use crate::telemetry::{AccessLog, AccessRecord};
 
 /// When a request arrived and what it is called; in the request's extensions.
@@ -18,16 +19,31 @@ pub struct Arrival {
     pub id: StreamId,
     pub at: Instant,
     pub record: AccessRecord,
+    /// Where it is part of a trace.
+    pub trace: Option<Trace>,
+    /// What is logged of it is logged within this.
+    pub log_span: tracing::Span,
     /// How much the caller may still ask; told with every response to it.
     allowance: Rc<RefCell<Headers>>,
 }
 
 impl Arrival {
-    /// A request that arrived now.
+    /// A request that arrived now; `log_span` is its own.
     #[must_use]
-    pub fn now(id: StreamId, log: &AccessLog) -> Self {
+    pub fn now(
+        id: StreamId,
+        log: &AccessLog,
+        trace: Option<Trace>,
+        log_span: tracing::Span,
+    ) -> Self {
         let at = Instant::now();
-        Self { id, at, record: AccessRecord::open(log, id, at), allowance: Rc::default() }
+        let record = AccessRecord::open(log, id, at);
+        log_span.record("request_id", tracing::field::display(id));
+        if let Some(trace) = &trace {
+            log_span.record("trace_id", tracing::field::display(trace.id()));
+            record.traced(trace.clone());
+        }
+        Self { id, at, record, trace, log_span, allowance: Rc::default() }
     }
 
     /// That of a request over HTTP.

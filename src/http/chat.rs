@@ -27,6 +27,7 @@ use crate::provider::{self, Fit};
 use crate::registry::Opened;
 use crate::routing::Need;
 use crate::routing::need::Asker;
+use crate::telemetry::spans::request::AdmissionSpan;
 
 /// What bounds a chat request.
 pub struct ChatLimits {
@@ -139,7 +140,7 @@ impl Arrived {
     ) -> Result<Answering, Failure> {
         let admission = &here.admission;
         let Self { arrival, caller, version, resumption, .. } = self;
-        let Arrival { id, at, record, .. } = arrival;
+        let Arrival { id, at, record, trace, log_span, .. } = arrival;
         if let Some(EventId { stream, number }) = resumption.last_event {
             let reader = Reader { after: number, version, record };
             return Ok(Answering::Again { stream, caller, reader });
@@ -147,7 +148,17 @@ impl Arrived {
         let claimant = self.queue.of(&caller, admission.keys().is_on());
         let place = claimant.place.clone();
         let target = self.target.naming(take_target(&mut request, admission));
-        let ticket = admission.admit(caller, &request)?;
+        let span = trace.as_ref().map(|trace| AdmissionSpan::begin(trace, at.elapsed()));
+        let ticket = match (admission.admit(caller, &request), span) {
+            (Ok(ticket), span) => {
+                span.into_iter().for_each(|span| span.admitted(&ticket.route.model.name));
+                ticket
+            }
+            (Err(failure), span) => {
+                span.into_iter().for_each(|span| span.refused(failure.kind));
+                return Err(failure);
+            }
+        };
         let route = &ticket.route;
         let model = &route.model;
         record.model(&model.name);
@@ -174,6 +185,8 @@ impl Arrived {
             id,
             arrived: at,
             record: record.clone(),
+            trace,
+            log_span,
             dialect,
             encoder,
             disconnect,

@@ -23,6 +23,8 @@ use super::arrival::Arrival;
 use super::routes::is_anthropic;
 use super::worker::Worker;
 use crate::telemetry::access::Came;
+use crate::telemetry::spans::RequestSpan;
+use crate::telemetry::trace::{Trace, Tracing};
 use crate::telemetry::{AccessLog, AccessRecord, Metrics};
 
 /// The gateway's id of the request; also the id of the stream it opens.
@@ -31,6 +33,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// The id a client gave its own request; echoed and logged, never used as a stream's id.
 pub const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// A client's id that is longer is ignored.
 const CLIENT_ID_BYTES: usize = 128;
 /// A longer path is cut in the access line.
@@ -49,14 +53,16 @@ pub async fn observe(
     let client_id = client_request_id(request.headers());
     let log = request.app_data::<Data<AccessLog>>();
     let log = log.ok_or_else(|| ErrorInternalServerError("there is no log of accesses"))?;
-    let arrival = Arrival::now(id, log);
+    let method = known(request.method());
+    let span = trace(&request).map(|trace| RequestSpan::begin(&trace, id, method));
+    let place = span.as_ref().map(|span| span.inside().clone());
+    let arrival = Arrival::now(id, log, place, tracing::Span::current());
     if let Some(id) = client_id.as_ref().and_then(|id| id.to_str().ok()) {
         arrival.record.client_request_id(id);
     }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     request.extensions_mut().insert(arrival.clone());
     let answer = Answer::to(&request);
-    tracing::Span::current().record("request_id", tracing::field::display(id));
 
     let mut response = next.call(request).await?;
 
@@ -81,6 +87,7 @@ pub async fn observe(
         at: arrival.at,
         record: arrival.record,
         metrics,
+        span,
         method: response.request().method().clone(),
         route: response.request().match_pattern(),
         path: shortened(response.request().path()),
@@ -88,6 +95,26 @@ pub async fn observe(
         bytes: 0,
     };
     Ok(response.map_body(|_, body| Observed { body: body.boxed(), exchange, _answer: answer }))
+}
+
+/// The trace that it is part of.
+fn trace(request: &ServiceRequest) -> Option<Trace> {
+    let tracing = request.app_data::<Data<Tracing>>()?;
+    let headers = request.headers();
+    let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let state = parent.map(|_| {
+        let all = headers.get_all(TRACESTATE).filter_map(|value| value.to_str().ok());
+        all.collect::<Vec<_>>().join(",")
+    });
+    tracing.of(parent, state.as_deref())
+}
+
+/// A method that is worth a label of its own.
+fn known(method: &Method) -> &'static str {
+    let known = [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD];
+    let names = ["GET", "POST", "DELETE", "OPTIONS", "HEAD"];
+    let found = known.iter().position(|known| known == method);
+    found.and_then(|at| names.get(at)).unwrap_or(&"other")
 }
 
 /// The id under which the client knows its request, if it is short and plain.
@@ -133,6 +160,7 @@ struct Exchange {
     at: Instant,
     record: AccessRecord,
     metrics: Option<Data<Metrics>>,
+    span: Option<RequestSpan>,
     method: Method,
     route: Option<String>,
     path: String,
@@ -144,12 +172,7 @@ impl Exchange {
     fn count(&self) {
         let Some(metrics) = &self.metrics else { return };
         // Labels come from the route table, never from the client.
-        let method = match self.method {
-            Method::GET | Method::POST | Method::DELETE | Method::OPTIONS | Method::HEAD => {
-                self.method.as_str()
-            }
-            _ => "other",
-        };
+        let method = known(&self.method);
         let path = self.route.as_deref().unwrap_or("other");
         let status = self.status.to_string();
         metrics.http_requests.with_label_values(&[method, path, &status]).inc();
@@ -161,6 +184,9 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.count();
+        if let Some(span) = self.span.take() {
+            span.end(known(&self.method), self.route.as_deref(), self.status);
+        }
         let (method, path) = (self.method.clone(), std::mem::take(&mut self.path));
         self.record.over(Came::Http { method, path, status: self.status, bytes: self.bytes });
     }

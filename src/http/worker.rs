@@ -17,6 +17,7 @@ use crate::config::Disconnect;
 use crate::registry::{Open, Opened, Registry};
 use crate::routing::{Need, Route};
 use crate::stream::{Journals, Keeping, StreamMeta, StreamSpec};
+use crate::telemetry::trace::Trace;
 use crate::telemetry::{AccessRecord, ModelMetrics};
 
 /// One model as a worker reaches it.
@@ -36,6 +37,8 @@ pub(super) struct Opening {
     pub id: StreamId,
     pub arrived: Instant,
     pub record: AccessRecord,
+    pub trace: Option<Trace>,
+    pub log_span: tracing::Span,
     /// As the stream list and logs spell it.
     pub dialect: &'static str,
     /// Writes the answer.
@@ -108,8 +111,19 @@ impl Worker {
         ticket: Ticket,
         request: Request,
     ) -> Result<Opened, Failure> {
-        let Opening { id, arrived, record, dialect, encoder, disconnect, claimant, need, keeping } =
-            opening;
+        let Opening {
+            id,
+            arrived,
+            record,
+            trace,
+            log_span,
+            dialect,
+            encoder,
+            disconnect,
+            claimant,
+            need,
+            keeping,
+        } = opening;
         let model = &ticket.route.model;
         let handle = here.model(&ticket.route)?;
         let spec = StreamSpec {
@@ -122,6 +136,7 @@ impl Worker {
                 owner: ticket.caller.owner,
                 client: ticket.caller.address,
                 arrived,
+                log_span,
             },
             request: Arc::new(request),
             need,
@@ -130,6 +145,7 @@ impl Worker {
             backend: Arc::clone(&handle.backend),
             metrics: Arc::clone(&handle.metrics),
             record,
+            trace,
             disconnect,
             buffer_bytes: here.streams.buffer_bytes,
             answer_bytes: here.streams.answer_bytes,

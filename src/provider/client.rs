@@ -17,17 +17,21 @@ use actix_web::http::{Method, StatusCode};
 use awc::error::SendRequestError;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{LocalBoxStream, StreamExt};
-use tidegate_protocol::{ErrorKind, Failure, Form, StreamId, Wire, openai};
+use tidegate_protocol::{ErrorKind, Failure, Form, Wire, openai};
 
+use super::Call;
 use super::ask::{Ask, authorization};
 use super::bearer::Bearer;
 use super::connector::{Hosts, UpstreamConnector};
 use super::plain::PlainClient;
 use super::refused::{Again, Refused, SendFault, failure_of, no_answer};
 use crate::config::{self, Model};
+use crate::telemetry::trace::Trace;
 
 const STREAMS: &str = "text/event-stream, application/x-ndjson, application/json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Idle connections are closed before the upstream does it: llama.cpp waits 5 s.
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
@@ -173,23 +177,20 @@ impl Target {
     ///
     /// # Errors
     /// By kind: unreachable, connect timeout, or as the upstream's status says.
-    pub async fn answer(
-        &self,
-        form: Form,
-        id: StreamId,
-        body: Bytes,
-        pool: Pool,
-    ) -> Result<Reply, Refused> {
+    pub async fn answer(&self, form: Form, call: &Call, body: Bytes) -> Result<Reply, Refused> {
         let known = self.asks.iter().find(|(known, _)| *known == form);
         let (_, ask) = known.ok_or_else(|| {
             Failure::new(ErrorKind::Internal, "the upstream's wire has no such request")
         })?;
         let key = self.bearer.take()?;
         let mut ask = self.authorized(ask.as_ref().map_err(failure_of)?.clone(), key)?;
-        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        if let Ok(id) = HeaderValue::from_str(&call.id.to_string()) {
             ask = ask.with(REQUEST_ID, id);
         }
-        let reply = self.client.send(&ask, body, pool).await?;
+        if let Some(trace) = &call.trace {
+            ask = traced(ask, trace);
+        }
+        let reply = self.client.send(&ask, body, call.pool).await?;
         let status = reply.status;
         match self.accept(reply).await {
             Ok(reply) => {
@@ -296,6 +297,17 @@ impl Target {
             }
         }
     }
+}
+
+/// With the headers of W3C's Trace Context.
+fn traced(mut ask: Ask, trace: &Trace) -> Ask {
+    let headers = [(TRACEPARENT, trace.traceparent()), (TRACESTATE, trace.tracestate())];
+    for (name, text) in headers {
+        if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            ask = ask.with(name, value);
+        }
+    }
+    ask
 }
 
 async fn read_whole(reply: Reply, limit: usize) -> Result<Bytes, Failure> {

@@ -41,6 +41,7 @@ use tidegate_protocol::exposition::EngineLoad;
 use tidegate_protocol::{Batch, ErrorKind, Failure, Request, StreamId, Wire, fit};
 
 use crate::config::{ProviderKind, Target};
+use crate::telemetry::trace::Trace;
 use client::HttpClient;
 
 pub use bearer::Bearer;
@@ -58,6 +59,8 @@ pub struct Call {
     pub request: Arc<Request>,
     /// Sent along as `X-Request-Id`, so that the upstream's log can be matched.
     pub id: StreamId,
+    /// Sent along as `traceparent`, where it is part of a trace.
+    pub trace: Option<Trace>,
     pub pool: Pool,
     pub reading: Reading,
 }

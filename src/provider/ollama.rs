@@ -45,8 +45,7 @@ impl Provider for Ollama {
             }
             let encoded = ollama::encode_request(&call.request, &target.upstream_model)?;
             let form = fit::form(&call.request, Wire::Ollama);
-            let body = Bytes::from(encoded.body);
-            let reply = target.answer(form, call.id, body, call.pool).await?;
+            let reply = target.answer(form, &call, Bytes::from(encoded.body)).await?;
             let decoder = decoder_for(form, &reply, &call, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.bearer()).boxed_local())
         }

@@ -46,7 +46,7 @@ impl Provider for OpenAi {
             let form = fit::form(&call.request, Wire::OpenAi);
             let body = encoded.body;
             let body = if says_so { openai::continue_final_message(body) } else { body };
-            let reply = target.answer(form, call.id, Bytes::from(body), call.pool).await?;
+            let reply = target.answer(form, &call, Bytes::from(body)).await?;
             let decoder = decoder_for(form, &reply, &call, &target);
             Ok(HttpAnswer::new(reply.body, decoder, target.bearer()).boxed_local())
         }

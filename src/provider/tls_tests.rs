@@ -66,9 +66,8 @@ async fn a_closed_connection_is_told_from_a_new_one_over_tls_too() {
     let target =
         Target::new(client, &model.targets[0], Wire::OpenAi, Bearer::unwatched(&model.targets[0]));
     let ask = || async {
-        let reply = target
-            .answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::from_static(b"{}"), Pool::Use)
-            .await?;
+        let reply =
+            target.answer(Form::OpenAiChat, &call(Pool::Use), Bytes::from_static(b"{}")).await?;
         assert_eq!(reply.status, StatusCode::OK);
         Ok(reply.body.map(Result::unwrap).collect::<Vec<_>>().await.concat())
     };
@@ -87,7 +86,7 @@ async fn a_certificate_that_is_not_trusted_is_no_reason_to_ask_again() {
     let client = HttpClient::new(std::slice::from_ref(&model));
     let target =
         Target::new(client, &model.targets[0], Wire::OpenAi, Bearer::unwatched(&model.targets[0]));
-    let asked = target.answer(Form::OpenAiChat, StreamId::new(0, 1), Bytes::new(), Pool::Use).await;
+    let asked = target.answer(Form::OpenAiChat, &call(Pool::Use), Bytes::new()).await;
     let refused = asked.map(|_| ()).unwrap_err();
     assert_eq!(refused.failure.kind, ErrorKind::UpstreamUnreachable);
     assert_eq!(refused.again, Again::Never);
@@ -150,12 +149,14 @@ async fn break_off(mut socket: TlsStream<TcpStream>, bytes: usize, end: End) {
     }
 }
 
+fn call(pool: Pool) -> Call {
+    let request = Arc::new(Request { stream: true, ..Request::default() });
+    Call { request, id: StreamId::new(0, 1), trace: None, pool, reading: Reading::Relayed }
+}
+
 /// What was said, and whether it was finished.
 async fn hear(provider: &OpenAi) -> Option<(String, bool)> {
-    let request = Arc::new(Request { stream: true, ..Request::default() });
-    let call =
-        Call { request, id: StreamId::new(0, 1), pool: Pool::Avoid, reading: Reading::Relayed };
-    let mut answer = provider.open(call).await.ok()?;
+    let mut answer = provider.open(call(Pool::Avoid)).await.ok()?;
     let (mut text, mut finished) = (String::new(), false);
     while let Some(Ok(batch)) = answer.next().await {
         for event in batch.events {

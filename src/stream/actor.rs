@@ -25,6 +25,10 @@ use super::transcript::Transcript;
 use crate::backend::{Claimant, Generate, Progress, RetryReason};
 use crate::config::{Cause, Disconnect, OnDisconnect};
 use crate::routing::Need;
+use crate::telemetry::access;
+use crate::telemetry::spans::StreamSpan;
+use crate::telemetry::spans::upstream::operation;
+use crate::telemetry::trace::Trace;
 use crate::telemetry::{Ledger, StreamRecorder};
 
 /// One answer being generated.
@@ -82,6 +86,7 @@ struct Opening {
     request: Arc<Request>,
     need: Need,
     claimant: Claimant,
+    trace: Option<Trace>,
 }
 
 impl StreamActor {
@@ -121,10 +126,16 @@ impl StreamActor {
             }
         };
         let StreamMeta { arrived, dialect, provider, ref target, .. } = spec.meta;
-        spec.record.begun(dialect, provider, target.clone());
-        let recorder = StreamRecorder::start(spec.metrics, ledger, arrived).told_to(spec.record);
+        let (operation, target) = (operation(&spec.request), target.clone());
+        spec.record.begun(access::Begun { operation, dialect, provider, target });
+        let StreamMeta { id, ref model, .. } = spec.meta;
+        let span = spec.trace.map(|trace| StreamSpan::begin(&trace, id, model, dialect));
+        let trace = span.as_ref().map(|span| span.inside().clone());
+        let recorder = StreamRecorder::start(spec.metrics, ledger, arrived)
+            .told_to(spec.record)
+            .traced_by(span);
         let StreamSpec { backend, request, need, claimant, .. } = spec;
-        let opening = Opening { backend, request, need, claimant };
+        let opening = Opening { backend, request, need, claimant, trace };
         let actor = Self {
             _lease: lease,
             meta: spec.meta,
@@ -156,12 +167,14 @@ impl StreamActor {
     /// meanwhile.
     fn left_alone(&mut self, ctx: &mut Context<Self>) {
         let Disconnect { policy, run_on } = self.policy;
-        let id = self.meta.id;
+        let StreamMeta { id, ref log_span, .. } = self.meta;
         match policy {
-            OnDisconnect::Detach => tracing::info!(%id, "no client is left; its answer goes on"),
+            OnDisconnect::Detach => {
+                tracing::info!(parent: log_span, %id, "no client is left; its answer goes on")
+            }
             // Nothing was used yet, so there is nothing to learn.
             OnDisconnect::RunOn if self.state != State::Queued => {
-                tracing::info!(%id, ?run_on, "no client is left; its answer runs on");
+                tracing::info!(parent: log_span, %id, ?run_on, "no client is left; its answer runs on");
                 let absences = self.transcript.absences();
                 ctx.run_later(run_on, move |actor, _| actor.end_if_still_alone(absences));
             }
@@ -177,18 +190,18 @@ impl StreamActor {
 
     fn retrying(&mut self, reason: RetryReason, failure: &Failure) {
         self.recorder.retried(reason.as_str());
-        let StreamMeta { id, model, .. } = &self.meta;
+        let StreamMeta { id, model, log_span, .. } = &self.meta;
         let (attempt, reason) = (self.recorder.attempts(), reason.as_str());
         let error = failure.logged();
-        tracing::info!(%id, model, attempt, reason, error, "the upstream is asked once more");
+        tracing::info!(parent: log_span, %id, model, attempt, reason, error, "the upstream is asked once more");
     }
 
     fn failed_over(&mut self, cause: Cause, failure: &Failure) {
         self.recorder.failed_over(cause, failure.kind);
-        let StreamMeta { id, model, target, .. } = &self.meta;
+        let StreamMeta { id, model, target, log_span, .. } = &self.meta;
         let (target, cause) = (target.as_deref().unwrap_or_default(), cause.as_str());
         let (attempt, error) = (self.recorder.attempts(), failure.logged());
-        tracing::info!(%id, model, target, cause, attempt, error, "another target is asked");
+        tracing::info!(parent: log_span, %id, model, target, cause, attempt, error, "another target is asked");
     }
 
     /// The backend's word on the end, read in the light of why it was asked to end.
@@ -227,13 +240,13 @@ impl StreamActor {
 
     /// The request's one failure line.
     fn log_failure(&self, outcome: Outcome, failure: &Failure) {
-        let StreamMeta { id, model, .. } = &self.meta;
+        let StreamMeta { id, model, log_span, .. } = &self.meta;
         let (outcome, code) = (outcome.as_str(), failure.kind.code());
         let tokens = self.recorder.chunk_count();
         if failure.kind == ErrorKind::Cancelled {
-            tracing::info!(%id, model, outcome, tokens, reason = failure.logged(), "stream ended");
+            tracing::info!(parent: log_span, %id, model, outcome, tokens, reason = failure.logged(), "stream ended");
         } else {
-            tracing::warn!(%id, model, outcome, code, tokens, error = failure.logged(), "stream ended");
+            tracing::warn!(parent: log_span, %id, model, outcome, code, tokens, error = failure.logged(), "stream ended");
         }
     }
 }
@@ -248,7 +261,7 @@ impl Actor for StreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(Opening { backend, request, need, claimant }) = self.opening.take() else {
+        let Some(Opening { backend, request, need, claimant, trace }) = self.opening.take() else {
             return;
         };
         if self.policy.policy != OnDisconnect::Cancel {
@@ -260,6 +273,7 @@ impl Actor for StreamActor {
             request,
             need,
             claimant,
+            trace,
             stream: Arc::new(ctx.address().recipient()),
             cancel: self.control.token.clone(),
         });
@@ -273,6 +287,7 @@ impl Handler<Progress> for StreamActor {
         match progress {
             Progress::Queued(place) => {
                 self.state = State::Queued;
+                self.recorder.queued();
                 self.transcript.queued(place);
             }
             Progress::Dispatched { queue_wait } => {

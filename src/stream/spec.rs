@@ -11,6 +11,7 @@ use super::journals::Claim;
 use crate::backend::{Claimant, Generate};
 use crate::config::Disconnect;
 use crate::routing::Need;
+use crate::telemetry::trace::Trace;
 use crate::telemetry::{AccessRecord, ModelMetrics};
 
 /// What stays the same over a stream's life and is shown of it.
@@ -27,6 +28,8 @@ pub struct StreamMeta {
     pub client: Option<IpAddr>,
     /// When the request arrived.
     pub arrived: Instant,
+    /// Of the request; what is logged of its stream is logged within it.
+    pub log_span: tracing::Span,
 }
 
 /// A stream to be opened.
@@ -44,6 +47,8 @@ pub struct StreamSpec {
     pub metrics: Arc<ModelMetrics>,
     /// Of the request.
     pub record: AccessRecord,
+    /// Where the request is part of a trace.
+    pub trace: Option<Trace>,
     pub disconnect: Disconnect,
     /// Beyond so many bytes that the client has not taken, the upstream waits.
     pub buffer_bytes: usize,

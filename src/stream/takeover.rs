@@ -15,9 +15,9 @@ pub(super) fn note(
     transcript: &mut Transcript,
 ) {
     let log = |by: &str, failure: &Failure, tokens: u64, what: &'static str| {
-        let StreamMeta { id, model, .. } = meta;
+        let StreamMeta { id, model, log_span, .. } = meta;
         let (code, error) = (failure.kind.code(), failure.logged());
-        tracing::warn!(%id, model, by, code, tokens, error, "{what}");
+        tracing::warn!(parent: log_span, %id, model, by, code, tokens, error, "{what}");
     };
     match takeover {
         Takeover::Hedged(result) => {

@@ -72,12 +72,20 @@ pub fn init(log: &Log) -> io::Result<Logging> {
     Ok(Logging(output))
 }
 
-/// The span of a request: its id and nothing a client chose.
-pub struct RequestSpan;
+/// Of a request that is logged within: its id and nothing else a client chose but, if it is one, the id of its
+/// trace.
+#[must_use]
+pub fn request_span() -> Span {
+    let empty = tracing::field::Empty;
+    tracing::info_span!("request", request_id = empty, trace_id = empty)
+}
 
-impl RootSpanBuilder for RequestSpan {
+/// Makes that span of requests over HTTP.
+pub struct HttpSpan;
+
+impl RootSpanBuilder for HttpSpan {
     fn on_request_start(_: &ServiceRequest) -> Span {
-        tracing::info_span!("http", request_id = tracing::field::Empty)
+        request_span()
     }
 
     /// The access line tells the end, when the body is over.

@@ -10,6 +10,7 @@
 //! - [`access`]: what became of each request, one record each; `rejections`: the refused, counted.
 //! - [`clock`]: the wall clock, for moments that are shown.
 //! - [`lines`]: what takes lines and never waits.
+//! - [`spans`]: those of a request.
 //! - [`trace`]: spans, and `traceparent`, the headers that name their places; [`otlp`]: how these, metrics
 //!   and access records get to a collector.
 //! - [`logging`], [`panics`]: where log lines go and in which form, and what they tell of a panic.
@@ -30,6 +31,7 @@ pub mod recorder;
 mod rejections;
 mod reload;
 mod series;
+pub mod spans;
 mod store;
 mod target;
 pub mod trace;

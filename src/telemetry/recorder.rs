@@ -8,6 +8,7 @@ use tidegate_protocol::{ErrorKind, Outcome, Usage};
 use super::access::{AccessRecord, Ended};
 use super::ledger::Ledger;
 use super::model::ModelMetrics;
+use super::spans::StreamSpan;
 use crate::config::Cause;
 
 /// Watches one stream from its opening; records it when it ends, or when it is dropped without
@@ -17,6 +18,8 @@ pub struct StreamRecorder {
     ledger: Ledger,
     /// Of the request that began it.
     record: Option<AccessRecord>,
+    /// Where it is part of a trace.
+    span: Option<Box<StreamSpan>>,
     arrived: Instant,
     dispatched: Option<Instant>,
     first_token: Option<Instant>,
@@ -37,6 +40,7 @@ impl StreamRecorder {
             metrics,
             ledger,
             record: None,
+            span: None,
             arrived,
             dispatched: None,
             first_token: None,
@@ -56,6 +60,18 @@ impl StreamRecorder {
         self
     }
 
+    /// Has its part of a trace told as well.
+    #[must_use]
+    pub fn traced_by(mut self, span: Option<StreamSpan>) -> Self {
+        self.span = span.map(Box::new);
+        self
+    }
+
+    /// The request waits for its turn.
+    pub fn queued(&mut self) {
+        self.span.iter_mut().for_each(|span| span.queued());
+    }
+
     /// The request goes to one of several targets.
     pub fn asked(&self, target: &Arc<str>) {
         self.record.iter().for_each(|record| record.asked(target));
@@ -64,6 +80,7 @@ impl StreamRecorder {
     /// The request got its permit after it waited for `queue_wait` in all, and goes to the upstream
     /// now; once more, if it was preempted.
     pub fn dispatched(&mut self, queue_wait: Duration) {
+        self.span.iter_mut().for_each(|span| span.dispatched());
         let now = Instant::now();
         let waited = queue_wait.saturating_sub(std::mem::replace(&mut self.queue_wait, queue_wait));
         self.metrics.queue_wait.observe(waited.as_secs_f64());
@@ -78,12 +95,14 @@ impl StreamRecorder {
     pub fn retried(&mut self, reason: &'static str) {
         self.attempts += 1;
         self.metrics.count_retry(reason);
+        self.event("retry", reason);
     }
 
     /// A target gave no answer; another is asked.
     pub fn failed_over(&mut self, cause: Cause, failure: ErrorKind) {
         self.attempts += 1;
         self.metrics.count_failover(cause);
+        self.event("failover", cause.as_str());
         self.metrics.count_upstream_failure(failure);
     }
 
@@ -92,6 +111,7 @@ impl StreamRecorder {
         self.attempts += 1;
         self.record.iter().filter(|_| answers).for_each(|record| record.answered_by(by));
         self.metrics.count_fallback(cause, answers);
+        self.event("fallback", cause.as_str());
     }
 
     /// The upstream failed, and the model `by` goes on with the answer.
@@ -100,6 +120,7 @@ impl StreamRecorder {
         self.attempts += 1;
         self.continuations += 1;
         self.metrics.count_continuation(true);
+        self.event("continuation", failure.code());
         self.metrics.count_upstream_failure(failure);
     }
 
@@ -113,6 +134,11 @@ impl StreamRecorder {
     pub fn hedged(&mut self, result: &'static str, asked: bool) {
         self.attempts += u32::from(asked);
         self.metrics.count_hedge(result);
+        self.event("hedge", result);
+    }
+
+    fn event(&mut self, name: &'static str, why: &'static str) {
+        self.span.iter_mut().for_each(|span| span.event(name, why));
     }
 
     /// `count` pieces of the answer arrived together.
@@ -124,6 +150,7 @@ impl StreamRecorder {
         if self.first_token.is_none() {
             self.first_token = Some(now);
             self.metrics.first_token.observe(now.duration_since(self.arrived).as_secs_f64());
+            self.span.iter_mut().for_each(|span| span.first_token());
         }
         self.last_token = Some(now);
         self.chunks += u64::from(count);
@@ -153,6 +180,8 @@ impl StreamRecorder {
             self.metrics.inter_token.observe(gap.as_secs_f64());
         }
         self.record.iter().for_each(|record| record.ended(self.came_to(outcome, failure, usage)));
+        let attempts = self.attempts;
+        self.span.iter_mut().for_each(|span| span.end(outcome, failure, usage, attempts));
     }
 
     fn came_to(&self, outcome: Outcome, failure: Option<ErrorKind>, usage: Option<Usage>) -> Ended {
@@ -163,6 +192,7 @@ impl StreamRecorder {
             continuations: self.continuations,
             queue_wait: self.queue_wait,
             time_to_first_token: self.time_to_first_token(),
+            duration: self.age(),
             usage,
             chunks: self.chunks,
         }

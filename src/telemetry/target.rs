@@ -26,7 +26,9 @@ pub enum TargetResult {
 impl TargetResult {
     const ALL: [Self; 5] = [Self::Answered, Self::Failed, Self::Busy, Self::Refused, Self::GivenUp];
 
-    fn as_str(self) -> &'static str {
+    /// As metrics and traces spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Failed => "failed",

@@ -15,7 +15,7 @@ use opentelemetry::trace::{
     Tracer,
 };
 pub use opentelemetry::trace::{SpanKind, TraceId};
-pub use opentelemetry::{KeyValue, Value};
+pub use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{self as sdk, IdGenerator, RandomIdGenerator, SdkTracer};
 
 use super::traceparent;
@@ -162,11 +162,18 @@ impl Span {
         }
     }
 
+    /// It is known only now what it is.
+    pub fn rename(&mut self, name: String) {
+        if let Some(span) = &mut self.recording {
+            span.update_name(name);
+        }
+    }
+
     /// It failed. `error_type` is one of few words.
-    pub fn failed(&mut self, error_type: &'static str) {
+    pub fn failed(&mut self, error_type: impl Into<StringValue>) {
         if let Some(span) = &mut self.recording {
             span.set_status(Status::error(""));
-            span.set_attribute(KeyValue::new(ERROR_TYPE, error_type));
+            span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.into()));
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::registry::Directory;
 use crate::stream::NotKept;
 use crate::telemetry::AccessRecord;
 use crate::telemetry::access::Came;
+use crate::telemetry::logging::request_span;
+use crate::telemetry::trace::Trace;
 
 /// The path under which a request is compared with others of its kind: its like may come by POST.
 const PATH: &str = "/api/chat";
@@ -52,6 +54,8 @@ pub struct Desk {
     sockets: Data<Sockets>,
     visitor: Visitor,
     feeds: Feeds,
+    /// Where the socket is part of one, and all that is asked over it.
+    trace: Option<Trace>,
 }
 
 impl Desk {
@@ -62,9 +66,10 @@ impl Desk {
         directory: Data<Directory>,
         sockets: Data<Sockets>,
         visitor: Visitor,
+        trace: Option<Trace>,
     ) -> Self {
         let feeds = Feeds::new(sockets.settings.max_streams);
-        Self { worker, directory, sockets, visitor, feeds }
+        Self { worker, directory, sockets, visitor, feeds, trace }
     }
 
     #[must_use]
@@ -137,7 +142,8 @@ impl Desk {
 
     /// A request that comes as a message.
     fn arrival(&self, command: &'static str) -> Arrival {
-        let arrival = Arrival::now(self.worker.new_id(), &self.sockets.access_log);
+        let (id, log) = (self.worker.new_id(), &self.sockets.access_log);
+        let arrival = Arrival::now(id, log, self.trace.clone(), request_span());
         arrival.record.over(Came::Socket(command));
         arrival
     }

@@ -108,7 +108,7 @@ pub async fn connect(
         draining: sockets.draining.clone(),
     };
     let visitor = Visitor::new(keys, address, caller, here.generation);
-    let desk = Desk::new(worker, directory, sockets, visitor);
+    let desk = Desk::new(worker, directory, sockets, visitor, arrival.trace);
     actix_rt::spawn(conversation.hold(messages, desk));
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! Where access records go: the log, a file of JSON lines.
+//! Where access records go: the log, a file of JSON lines, a collector.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,16 +10,22 @@ use super::record::{Access, Came, Fields, Value};
 use crate::config;
 use crate::telemetry::lines::Lines;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otlp::{AccessExporter, GenAiMetrics, Otlp, Severity};
 use crate::telemetry::rejections::Rejections;
 
 /// A record is longer only if its path and names are: both are bounded.
 const LINE_BYTES: usize = 1024;
+
+/// What a record is called where records of all kinds meet.
+const EVENT: &str = "tidegate.request";
 
 /// Takes the record of every request.
 #[derive(Clone)]
 pub struct AccessLog {
     to_log: bool,
     file: Option<Lines>,
+    exporter: Option<AccessExporter>,
+    gen_ai: Option<GenAiMetrics>,
     rejections: Rejections,
 }
 
@@ -36,7 +42,11 @@ impl AccessLog {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn start(config: &config::AccessLog, metrics: &Metrics) -> Result<Self, CannotWrite> {
+    pub fn start(
+        config: &config::AccessLog,
+        metrics: &Metrics,
+        otlp: &Otlp,
+    ) -> Result<Self, CannotWrite> {
         let open = |path: &PathBuf| {
             let dropped = metrics.access_records_dropped.clone();
             let lines = Lines::to_file(path.clone(), config.buffer_bytes, dropped);
@@ -45,6 +55,8 @@ impl AccessLog {
         Ok(Self {
             to_log: config.log,
             file: config.file.as_ref().map(open).transpose()?,
+            exporter: otlp.logger(),
+            gen_ai: otlp.gen_ai(),
             rejections: metrics.rejections.clone(),
         })
     }
@@ -52,7 +64,8 @@ impl AccessLog {
     /// Counts refusals and nothing else.
     #[must_use]
     pub fn off(metrics: &Metrics) -> Self {
-        Self { to_log: false, file: None, rejections: metrics.rejections.clone() }
+        let rejections = metrics.rejections.clone();
+        Self { to_log: false, file: None, exporter: None, gen_ai: None, rejections }
     }
 
     /// The file may have been moved away.
@@ -79,6 +92,14 @@ impl AccessLog {
         {
             tracing::debug!(path, status, "probe");
             return;
+        }
+        if let (Some(gen_ai), Some(measured)) = (&self.gen_ai, access.measured()) {
+            gen_ai.record(&measured);
+        }
+        if let Some(exporter) = &self.exporter
+            && let Ok(record) = serde_json::to_value(access)
+        {
+            exporter.emit(EVENT, Severity::Info, access.trace.as_ref(), &record);
         }
         if self.to_log && tracing::enabled!(tracing::Level::INFO) {
             log(&access.fields());
@@ -108,6 +129,7 @@ fn log(fields: &Fields<'_>) {
         bytes,
         owner,
         client,
+        operation,
         dialect,
         model,
         provider,
@@ -135,6 +157,7 @@ fn log(fields: &Fields<'_>) {
         bytes = count(bytes),
         owner = text(owner),
         client = text(client),
+        operation = text(operation),
         dialect = text(dialect),
         model = text(model),
         provider = text(provider),

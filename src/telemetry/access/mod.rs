@@ -21,6 +21,8 @@ pub use log::{AccessLog, CannotWrite};
 pub use record::Came;
 use record::{Access, Generated, Read};
 
+use super::trace::Trace;
+
 /// The record of one request, while it is not over; clones are the same one.
 #[derive(Clone)]
 pub struct AccessRecord(Arc<Open>);
@@ -28,6 +30,16 @@ pub struct AccessRecord(Arc<Open>);
 struct Open {
     access: Mutex<Access>,
     log: AccessLog,
+}
+
+/// What a stream begins with, for its request's record.
+#[derive(Debug)]
+pub struct Begun {
+    pub operation: &'static str,
+    pub dialect: &'static str,
+    pub provider: &'static str,
+    /// None where there is a choice.
+    pub target: Option<Arc<str>>,
 }
 
 /// What became of a stream, for its request's record.
@@ -39,6 +51,8 @@ pub struct Ended {
     pub continuations: u32,
     pub queue_wait: Duration,
     pub time_to_first_token: Option<Duration>,
+    /// From the request's arrival to the stream's end.
+    pub duration: Duration,
     pub usage: Option<Usage>,
     pub chunks: u64,
 }
@@ -55,8 +69,8 @@ impl AccessRecord {
         self.lock().client_request_id = Some(id.to_owned());
     }
 
-    pub fn trace_id(&self, id: String) {
-        self.lock().trace_id = Some(id);
+    pub fn traced(&self, trace: Trace) {
+        self.lock().trace = Some(trace);
     }
 
     pub fn caller(&self, owner: &Arc<str>, address: Option<IpAddr>) {
@@ -94,9 +108,9 @@ impl AccessRecord {
         self.lock().came = Some(came);
     }
 
-    /// A stream begins that answers it. Where there is a choice of targets, none is known yet.
-    pub fn begun(&self, dialect: &'static str, provider: &'static str, target: Option<Arc<str>>) {
-        self.lock().stream = Some(Generated::begun(dialect, provider, target));
+    /// A stream begins that answers it.
+    pub fn begun(&self, begun: Begun) {
+        self.lock().stream = Some(Generated::new(begun));
     }
 
     pub fn asked(&self, target: &Arc<str>) {
@@ -123,6 +137,7 @@ impl AccessRecord {
             stream.continuations = ended.continuations;
             stream.queue_wait = ended.queue_wait;
             stream.time_to_first_token = ended.time_to_first_token;
+            stream.duration = ended.duration;
             stream.prompt_tokens = ended.usage.map(|usage| usage.prompt_tokens);
             stream.completion_tokens = ended.usage.map_or(ended.chunks, |u| u.completion_tokens);
         }

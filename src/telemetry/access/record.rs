@@ -10,7 +10,10 @@ use serde::{Serialize, Serializer};
 use tidegate_protocol::ollama::client::stamp::rfc3339;
 use tidegate_protocol::{ErrorKind, Outcome, StreamId};
 
+use super::Begun;
 use crate::telemetry::clock;
+use crate::telemetry::otlp::Measured;
+use crate::telemetry::trace::Trace;
 
 /// What is known of one request.
 #[derive(Debug)]
@@ -18,8 +21,8 @@ pub struct Access {
     pub id: StreamId,
     pub arrived: Instant,
     pub arrived_unix_ns: u64,
-    /// The trace that it is a part of, in 32 hexadecimal digits.
-    pub trace_id: Option<String>,
+    /// Its place in the trace that it is part of.
+    pub trace: Option<Trace>,
     /// The id its client gave it.
     pub client_request_id: Option<String>,
     pub came: Option<Came>,
@@ -50,6 +53,7 @@ pub enum Came {
 /// An answer that was generated for the request.
 #[derive(Debug)]
 pub struct Generated {
+    pub operation: &'static str,
     pub dialect: &'static str,
     pub provider: &'static str,
     /// The last one that was asked.
@@ -62,6 +66,8 @@ pub struct Generated {
     pub continuations: u32,
     pub queue_wait: Duration,
     pub time_to_first_token: Option<Duration>,
+    /// From the request's arrival to the stream's end.
+    pub duration: Duration,
     /// As the upstream reports them.
     pub prompt_tokens: Option<u64>,
     /// As the upstream reports them, else chunks passed on.
@@ -70,8 +76,10 @@ pub struct Generated {
 
 impl Generated {
     #[must_use]
-    pub fn begun(dialect: &'static str, provider: &'static str, target: Option<Arc<str>>) -> Self {
+    pub fn new(begun: Begun) -> Self {
+        let Begun { operation, dialect, provider, target } = begun;
         Self {
+            operation,
             dialect,
             provider,
             target,
@@ -81,6 +89,7 @@ impl Generated {
             continuations: 0,
             queue_wait: Duration::ZERO,
             time_to_first_token: None,
+            duration: Duration::ZERO,
             prompt_tokens: None,
             completion_tokens: 0,
         }
@@ -118,7 +127,7 @@ impl<'a> Value<'a> {
 }
 
 /// The fields of a record, in the order in which they are written; those that are not known have no value.
-pub type Fields<'a> = [(&'static str, Option<Value<'a>>); 26];
+pub type Fields<'a> = [(&'static str, Option<Value<'a>>); 27];
 
 impl Access {
     #[must_use]
@@ -128,7 +137,7 @@ impl Access {
             id,
             arrived,
             arrived_unix_ns: clock::unix_nanos().saturating_sub(since),
-            trace_id: None,
+            trace: None,
             client_request_id: None,
             came: None,
             owner: None,
@@ -147,10 +156,30 @@ impl Access {
         read.or_else(|| self.stream.as_ref()?.outcome.map(Outcome::as_str))
     }
 
+    /// The stream that it began, as a model's answers are measured.
+    #[must_use]
+    pub fn measured(&self) -> Option<Measured<'_>> {
+        let stream = self.stream.as_ref()?;
+        let outcome = stream.outcome?;
+        let is_whole = outcome == Outcome::Completed;
+        Some(Measured {
+            operation: stream.operation,
+            provider: stream.provider,
+            request_model: self.model.as_deref()?,
+            response_model: None,
+            error_type: (!is_whole).then_some(outcome.as_str()),
+            duration: stream.duration,
+            first_token: stream.time_to_first_token,
+            input_tokens: stream.prompt_tokens,
+            output_tokens: Some(stream.completion_tokens),
+        })
+    }
+
     /// As they are written.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         let stream = self.stream.as_ref();
+        let trace_id = self.trace.as_ref().map(Trace::id);
         let count = |count: u32| Value::Count(count.into());
         let (http, command) = match &self.came {
             Some(Came::Http { method, path, status, bytes }) => {
@@ -162,7 +191,7 @@ impl Access {
         [
             ("timestamp", Some(Value::Text(rfc3339(self.arrived_unix_ns).into()))),
             ("id", Some(Value::Text(self.id.to_string().into()))),
-            ("trace_id", self.trace_id.as_deref().map(Value::text)),
+            ("trace_id", trace_id.map(|id| Value::Text(id.to_string().into()))),
             ("client_request_id", self.client_request_id.as_deref().map(Value::text)),
             ("command", command.map(Value::text)),
             ("method", http.map(|(method, ..)| Value::text(method.as_str()))),
@@ -171,6 +200,7 @@ impl Access {
             ("bytes", http.map(|(.., bytes)| Value::Count(bytes as u64))),
             ("owner", self.owner.as_deref().map(Value::text)),
             ("client", self.client.map(|client| Value::Text(client.to_string().into()))),
+            ("operation", stream.map(|stream| Value::text(stream.operation))),
             ("dialect", stream.map(|stream| Value::text(stream.dialect))),
             ("model", self.model.as_deref().map(Value::text)),
             ("provider", stream.map(|stream| Value::text(stream.provider))),

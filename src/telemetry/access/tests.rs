@@ -11,6 +11,8 @@ use tracing::{Event, Id, Metadata, Subscriber};
 use super::*;
 use crate::config;
 use crate::telemetry::Metrics;
+use crate::telemetry::otlp::Otlp;
+use crate::telemetry::trace::Tracing;
 
 /// A path of its own for each test.
 fn path() -> std::path::PathBuf {
@@ -21,8 +23,8 @@ fn path() -> std::path::PathBuf {
 
 fn log_to(file: &std::path::Path, metrics: &Metrics) -> AccessLog {
     let file = Some(file.to_owned());
-    AccessLog::start(&config::AccessLog { log: true, file, buffer_bytes: 1 << 20 }, metrics)
-        .unwrap()
+    let config = config::AccessLog { log: true, file, buffer_bytes: 1 << 20 };
+    AccessLog::start(&config, metrics, &Otlp::default()).unwrap()
 }
 
 fn lines(log: &AccessLog, file: &std::path::Path) -> Vec<Json> {
@@ -35,6 +37,10 @@ fn came(status: u16) -> Came {
     Came::Http { method: Method::POST, path: "/api/chat".to_owned(), status, bytes: 7 }
 }
 
+fn begun(target: Option<Arc<str>>) -> Begun {
+    Begun { operation: "chat", dialect: "native", provider: "openai", target }
+}
+
 fn ended(outcome: Outcome, failure: Option<ErrorKind>) -> Ended {
     let usage = Usage { prompt_tokens: 5, completion_tokens: 3, ..Usage::default() };
     Ended {
@@ -43,6 +49,7 @@ fn ended(outcome: Outcome, failure: Option<ErrorKind>) -> Ended {
         attempts: 2,
         continuations: 1,
         queue_wait: Duration::from_millis(20),
+        duration: Duration::from_millis(40),
         time_to_first_token: Some(Duration::from_millis(30)),
         usage: Some(usage),
         chunks: 9,
@@ -56,7 +63,7 @@ fn a_record_is_written_once_when_both_its_answer_and_its_stream_are_over() {
     for stream_is_first in [true, false] {
         let request = AccessRecord::open(&log, StreamId::new(0, 7), Instant::now());
         let stream = request.clone();
-        stream.begun("native", "openai", Some("a".into()));
+        stream.begun(begun(Some("a".into())));
         let streams_end = |stream: AccessRecord| stream.ended(ended(Outcome::Completed, None));
         let requests_end = |request: AccessRecord| request.over(came(200));
         let before = lines(&log, &file).len();
@@ -159,11 +166,12 @@ fn the_log_and_the_file_say_the_same() {
     let listener = Listener::default();
     tracing::subscriber::with_default(listener.clone(), || {
         let request = AccessRecord::open(&log, StreamId::new(0, 7), Instant::now());
-        request.trace_id("0af7651916cd43dd8448eb211c80319c".to_owned());
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        request.traced(Tracing::default().of(Some(parent), None).unwrap());
         request.client_request_id("mine");
         request.caller(&"team".into(), Some(IpAddr::from([127, 0, 0, 1])));
         request.model("m");
-        request.begun("native", "openai", None);
+        request.begun(begun(None));
         request.asked(&"a".into());
         request.answered_by(&"other".into());
         request.reads(StreamId::new(0, 8));
@@ -185,6 +193,6 @@ fn the_log_and_the_file_say_the_same() {
     }
     assert!(said.is_empty(), "{said:?} are not written");
     assert!(known.iter().all(|name| !written.contains_key(*name)));
-    assert_eq!(written.len(), 23, "every field but the command of a socket's message");
+    assert_eq!(written.len(), 24, "every field but the command of a socket's message");
     fs::remove_file(file).unwrap();
 }

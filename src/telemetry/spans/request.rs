@@ -1,0 +1,70 @@
+//! The span of a request over HTTP, and that of its way to a ticket.
+
+use std::time::{Duration, SystemTime};
+
+use tidegate_protocol::{ErrorKind, StreamId};
+
+use super::{REQUEST_ID, REQUEST_MODEL};
+use crate::telemetry::trace::{Span, SpanKind, Trace};
+
+/// From a request's arrival to the last byte of its answer.
+pub struct RequestSpan(Span);
+
+impl RequestSpan {
+    /// `method` is one of the known ones.
+    #[must_use]
+    pub fn begin(trace: &Trace, id: StreamId, method: &'static str) -> Self {
+        let mut span = trace.span(method, SpanKind::Server, SystemTime::now());
+        if span.is_recording() {
+            span.set("http.request.method", method);
+            span.set(REQUEST_ID, id.to_string());
+        }
+        Self(span)
+    }
+
+    /// The place of all that is done for it.
+    #[must_use]
+    pub fn inside(&self) -> &Trace {
+        self.0.inside()
+    }
+
+    /// It is over. `route` is of the route table.
+    pub fn end(mut self, method: &'static str, route: Option<&str>, status: u16) {
+        if !self.0.is_recording() {
+            return;
+        }
+        if let Some(route) = route {
+            self.0.rename(format!("{method} {route}"));
+            self.0.set("http.route", route.to_owned());
+        }
+        self.0.set("http.response.status_code", i64::from(status));
+        // A client's mistake is no failure of the server.
+        if status >= 500 {
+            self.0.failed(status.to_string());
+        }
+    }
+}
+
+/// From a request's arrival to its ticket: who asks, whether it may, what it means.
+pub struct AdmissionSpan(Span);
+
+impl AdmissionSpan {
+    /// `since` the request arrived.
+    #[must_use]
+    pub fn begin(trace: &Trace, since: Duration) -> Self {
+        let now = SystemTime::now();
+        let began = now.checked_sub(since).unwrap_or(now);
+        Self(trace.span("admission", SpanKind::Internal, began))
+    }
+
+    /// It has a ticket for a model of the configuration.
+    pub fn admitted(mut self, model: &str) {
+        if self.0.is_recording() {
+            self.0.set(REQUEST_MODEL, model.to_owned());
+        }
+    }
+
+    pub fn refused(mut self, kind: ErrorKind) {
+        self.0.failed(kind.code());
+    }
+}
