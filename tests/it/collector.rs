@@ -167,7 +167,7 @@ fn read(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
     });
-    let mut body = vec![0; length.expect("a length")];
+    let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
     Some((head, body))
 }
@@ -203,7 +203,7 @@ fn keep(received: &mut Received, head: &str, body: &[u8]) {
 fn answer(behaviour: &Behaviour) -> Vec<u8> {
     let (status, more, body) = match behaviour {
         Behaviour::Refuse(status) => (*status, String::new(), Vec::new()),
-        Behaviour::Redirect(url) => (307, format!("location: {url}\r\n"), Vec::new()),
+        Behaviour::Redirect(url) => (302, format!("location: {url}\r\n"), Vec::new()),
         Behaviour::Reject(rejected_spans) => {
             let error_message = String::from("too old");
             let partial_success =
