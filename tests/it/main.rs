@@ -74,5 +74,6 @@ mod storm;
 mod supervision;
 mod texts;
 mod tls;
+mod traces;
 mod vectors;
 mod watchers;

@@ -1,0 +1,257 @@
+//! The trace of a request, from its client to its upstreams, as a collector gets it.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+use crate::client::{Client, native};
+use crate::collector::{Collector, attribute, hex};
+use crate::fleet::{at, fleet};
+use crate::gateway::{TestGateway, openai_model};
+use crate::process::Process;
+use crate::upstream::{Gate, Seen, Step, Upstream, openai_answer, openai_token, refusal, sse_head};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+fn traceparent() -> String {
+    format!("00-{TRACE}-{PARENT}-01")
+}
+
+fn to(collector: &Collector) -> String {
+    format!("[otlp]\nendpoint = \"{}\"\n", collector.endpoint())
+}
+
+fn traced(gateway: &TestGateway) -> Client {
+    gateway.client.with_header("traceparent", &traceparent()).with_header("tracestate", "vendor=1")
+}
+
+/// The spans of our trace, once there are so many.
+async fn ours(collector: &Collector, count: usize) -> Vec<Span> {
+    let is_ours = |span: &Span| hex(&span.trace_id) == TRACE;
+    let all = collector.spans(|spans| spans.iter().filter(|s| is_ours(s)).count() >= count).await;
+    let ours: Vec<_> = all.into_iter().filter(is_ours).collect();
+    assert_eq!(ours.len(), count, "{:?}", ours.iter().map(|s| &s.name).collect::<Vec<_>>());
+    ours
+}
+
+/// Each span with that of its parent, by their names, in the order in which they began.
+fn tree(spans: &[Span]) -> Vec<(String, String)> {
+    let names: BTreeMap<_, _> = spans.iter().map(|span| (&span.span_id, &span.name)).collect();
+    let mut sorted: Vec<_> = spans.iter().collect();
+    sorted.sort_by_key(|span| (span.start_time_unix_nano, span.name.clone()));
+    let parent = |span: &Span| match names.get(&span.parent_span_id) {
+        Some(name) => (*name).clone(),
+        None => hex(&span.parent_span_id),
+    };
+    let mut tree: Vec<_> = sorted.iter().map(|s| (s.name.clone(), parent(s))).collect();
+    tree.sort();
+    tree
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> =
+        pairs.iter().map(|(span, parent)| ((*span).to_owned(), (*parent).to_owned())).collect();
+    pairs.sort();
+    pairs
+}
+
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    spans.iter().find(|span| span.name == name).unwrap()
+}
+
+fn error_of(span: &Span) -> String {
+    attribute(&span.attributes, "error.type")
+}
+
+/// Every span lies within its parent's time, but for the stream's, which may outlive its request.
+fn are_nested(spans: &[Span]) {
+    for span in spans {
+        assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{}", span.name);
+        let Some(parent) = spans.iter().find(|parent| parent.span_id == span.parent_span_id) else {
+            continue;
+        };
+        assert!(span.start_time_unix_nano >= parent.start_time_unix_nano, "{}", span.name);
+    }
+}
+
+#[actix_web::test]
+async fn a_request_that_waits_is_traced_from_its_client_to_its_upstream() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |seen: &Seen| {
+        let is_first = seen.json()["messages"][0]["content"] == "first";
+        let wait = is_first.then(|| Step::Gate(held.clone()));
+        wait.into_iter().chain(openai_answer(&["one", " two"])).collect()
+    })
+    .await;
+    let collector = Collector::start();
+    let model = openai_model(&upstream, "max_concurrency = 1");
+    let gateway = TestGateway::start(&(model + &to(&collector))).await;
+    let first = gateway.client.open("/api/chat", &native("first")).await;
+    upstream.wait_for_chats(1).await;
+    let mut second = traced(&gateway).open("/api/chat", &native("second")).await;
+    second.read_until("chat.queued").await;
+    gate.open();
+    assert_eq!(second.whole().await.status, 200);
+    first.whole().await;
+
+    let spans = ours(&collector, 6).await;
+    assert_eq!(
+        tree(&spans),
+        pairs(&[
+            ("POST /api/chat", PARENT),
+            ("admission", "POST /api/chat"),
+            ("stream", "POST /api/chat"),
+            ("queue", "stream"),
+            ("chat test", "stream"),
+            ("first token", "chat test"),
+        ])
+    );
+    are_nested(&spans);
+    let (asked, queue) = (named(&spans, "chat test"), named(&spans, "queue"));
+    assert!(queue.start_time_unix_nano <= asked.start_time_unix_nano);
+    for (key, value) in [
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", "openai"),
+        ("gen_ai.request.model", "test"),
+        ("server.address", "127.0.0.1"),
+        ("server.port", &*upstream.port.to_string()),
+        ("tidegate.result", "answered"),
+    ] {
+        assert_eq!(attribute(&asked.attributes, key), value, "{key}");
+    }
+    let stream = named(&spans, "stream");
+    assert_eq!(attribute(&stream.attributes, "tidegate.outcome"), "completed");
+    let request = named(&spans, "POST /api/chat");
+    assert_eq!(attribute(&request.attributes, "http.response.status_code"), "200");
+    assert!(spans.iter().all(|span| error_of(span).is_empty()));
+
+    // The upstream's own spans go below the one that stands for asking it.
+    let seen = upstream.chats().pop().unwrap();
+    let sent = format!("00-{TRACE}-{}-01", hex(&asked.span_id));
+    assert_eq!(seen.header("traceparent"), Some(sent));
+    assert_eq!(seen.header("tracestate").as_deref(), Some("vendor=1"));
+}
+
+#[actix_web::test]
+async fn each_target_that_was_asked_has_a_span_of_its_own() {
+    let bad = Upstream::start(|_| refusal(503, "", r#"{"error":{"message":"no"}}"#)).await;
+    let good = Upstream::start(|_| openai_answer(&["one"])).await;
+    let collector = Collector::start();
+    let targets = [("bad", at(&bad)), ("good", format!("{}\ninput_price = 1", at(&good)))];
+    let model = fleet(&targets, "policy = \"cheapest\"\n");
+    let gateway = TestGateway::start(&(model + &to(&collector))).await;
+    let reply = traced(&gateway).post("/api/chat", &native("hi")).await;
+    assert_eq!(reply.status, 200);
+
+    let spans = ours(&collector, 6).await;
+    are_nested(&spans);
+    let target = |span: &Span| attribute(&span.attributes, "tidegate.target");
+    let asked = |name: &str| spans.iter().find(|span| target(span) == name).unwrap();
+    assert_eq!(error_of(asked("bad")), "UPSTREAM_OVERLOADED");
+    assert_eq!(error_of(asked("good")), "");
+    let result = |name: &str| attribute(&asked(name).attributes, "tidegate.result");
+    assert_eq!((result("bad").as_str(), result("good").as_str()), ("failed", "answered"));
+    let stream = named(&spans, "stream");
+    assert_eq!(
+        (error_of(stream), attribute(&stream.attributes, "tidegate.attempts")),
+        (String::new(), "2".to_owned())
+    );
+    assert_eq!(
+        stream.events.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(),
+        ["failover", "first token"]
+    );
+    let parents = [&bad, &good].map(|upstream| upstream.chats()[0].header("traceparent"));
+    for (parent, name) in parents.into_iter().zip(["bad", "good"]) {
+        assert_eq!(parent, Some(format!("00-{TRACE}-{}-01", hex(&asked(name).span_id))));
+    }
+}
+
+#[actix_web::test]
+async fn a_cancelled_request_ends_all_its_spans_and_none_as_a_failure() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
+    let collector = Collector::start();
+    let gateway = TestGateway::start(&(openai_model(&upstream, "") + &to(&collector))).await;
+    let mut live = traced(&gateway).open("/api/chat", &native("hi")).await;
+    live.read_until("one").await;
+    let cancelled = gateway.client.delete(&format!("/api/chat/{}", live.id())).await;
+    assert_eq!(cancelled.status, 200);
+    live.whole().await;
+
+    let spans = ours(&collector, 5).await;
+    are_nested(&spans);
+    let stream = named(&spans, "stream");
+    assert_eq!(attribute(&stream.attributes, "tidegate.outcome"), "cancelled");
+    let asked = named(&spans, "chat test");
+    assert_eq!(attribute(&asked.attributes, "tidegate.result"), "given_up");
+    assert!(spans.iter().all(|span| error_of(span).is_empty()));
+}
+
+#[actix_web::test]
+async fn who_is_refused_has_the_reason_in_the_trace() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Close]).await;
+    let collector = Collector::start();
+    let gateway = TestGateway::start(&(openai_model(&upstream, "") + &to(&collector))).await;
+    let mut body = native("hi");
+    body["model"] = "nobody".into();
+    assert_eq!(traced(&gateway).post("/api/chat", &body).await.status, 404);
+    let spans = ours(&collector, 2).await;
+    assert_eq!(error_of(named(&spans, "admission")), "MODEL_NOT_FOUND");
+
+    // A cut answer is a failure of what was to give it, though its response began well.
+    traced(&gateway).post("/api/chat", &native("hi")).await;
+    let spans = ours(&collector, 7).await;
+    assert_eq!(error_of(named(&spans, "stream")), "TRUNCATED");
+    assert_eq!(error_of(named(&spans, "chat test")), "TRUNCATED");
+}
+
+/// Without a collector the gateway adds nothing to a trace and takes nothing away.
+#[actix_web::test]
+async fn without_a_collector_a_trace_is_handed_on_as_it_came() {
+    let upstream = Upstream::start(|_| openai_answer(&["one"])).await;
+    let gateway = TestGateway::before(&upstream).await;
+    traced(&gateway).post("/api/chat", &native("hi")).await;
+    gateway.client.post("/api/chat", &native("hi")).await;
+    let chats = upstream.chats();
+    assert_eq!(chats[0].header("traceparent"), Some(traceparent()));
+    assert_eq!(chats[0].header("tracestate").as_deref(), Some("vendor=1"));
+    assert_eq!((chats[1].header("traceparent"), chats[1].header("tracestate")), (None, None));
+}
+
+#[actix_web::test]
+async fn every_line_about_a_request_names_its_trace() {
+    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Close]).await;
+    let gateway = Process::start_logging("info", &openai_model(&upstream, "")).await;
+    let client = gateway.client.with_header("traceparent", &traceparent());
+    let id =
+        client.post("/api/chat", &native("hi")).await.header("x-request-id").unwrap().to_owned();
+    let (_, log) = gateway.terminate().await;
+    let about: Vec<_> = log.iter().filter(|line| line.contains(&id)).collect();
+    assert_eq!(about.len(), 2, "its end and its record: {about:#?}");
+    assert!(about.iter().all(|line| line.contains(TRACE)), "{about:#?}");
+}
+
+/// What of a record and of an answer's measures arrives.
+#[actix_web::test]
+async fn access_records_and_measures_arrive_with_the_trace() {
+    let upstream = Upstream::start(|_| openai_answer(&["one", " two"])).await;
+    let collector = Collector::start();
+    let otlp = "access_records = true\nmetrics_interval_seconds = 1\n";
+    let text = openai_model(&upstream, "") + &to(&collector) + otlp;
+    let gateway = TestGateway::start(&text).await;
+    traced(&gateway).post("/api/chat", &native("hi")).await;
+    let is_chat = |record: &LogRecord| attribute(&record.attributes, "path") == "/api/chat";
+    let records = collector.records(|records| records.iter().any(is_chat)).await;
+    let record = records.iter().find(|record| is_chat(record)).unwrap();
+    assert_eq!(hex(&record.trace_id), TRACE);
+    for (key, value) in [("outcome", "completed"), ("model", "test"), ("completion_tokens", "2")] {
+        assert_eq!(attribute(&record.attributes, key), value);
+    }
+    let metrics = collector.metrics(|metrics| {
+        let has = |name: &str| metrics.iter().any(|metric| metric.name == name);
+        has("gen_ai.server.request.duration") && has("gen_ai.client.token.usage")
+    });
+    metrics.await;
+}
