@@ -1,6 +1,19 @@
 //! The wall clock, for moments that are shown. It may jump: no limit goes by it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// This moment, for spans.
+#[must_use]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The moment so long ago.
+#[must_use]
+pub fn ago(duration: Duration) -> SystemTime {
+    let now = now();
+    now.checked_sub(duration).unwrap_or(now)
+}
 
 /// Unix time in seconds.
 #[must_use]

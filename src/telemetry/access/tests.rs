@@ -1,3 +1,5 @@
+//! When a record is written, and what it says.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};

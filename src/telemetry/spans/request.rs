@@ -1,10 +1,11 @@
 //! The span of a request over HTTP, and that of its way to a ticket.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tidegate_protocol::{ErrorKind, StreamId};
 
 use super::{REQUEST_ID, REQUEST_MODEL};
+use crate::telemetry::clock;
 use crate::telemetry::trace::{Span, SpanKind, Trace};
 
 /// From a request's arrival to the last byte of its answer.
@@ -14,7 +15,7 @@ impl RequestSpan {
     /// `method` is one of the known ones.
     #[must_use]
     pub fn begin(trace: &Trace, id: StreamId, method: &'static str) -> Self {
-        let mut span = trace.span(method, SpanKind::Server, SystemTime::now());
+        let mut span = trace.span(method, SpanKind::Server, clock::now());
         if span.is_recording() {
             span.set("http.request.method", method);
             span.set(REQUEST_ID, id.to_string());
@@ -52,9 +53,7 @@ impl AdmissionSpan {
     /// `since` the request arrived.
     #[must_use]
     pub fn begin(trace: &Trace, since: Duration) -> Self {
-        let now = SystemTime::now();
-        let began = now.checked_sub(since).unwrap_or(now);
-        Self(trace.span("admission", SpanKind::Internal, began))
+        Self(trace.span("admission", SpanKind::Internal, clock::ago(since)))
     }
 
     /// It has a ticket for a model of the configuration.

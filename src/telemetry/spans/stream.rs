@@ -1,10 +1,9 @@
 //! The span of a stream, and of its time in the queue.
 
-use std::time::SystemTime;
-
 use tidegate_protocol::{ErrorKind, Outcome, StreamId, Usage};
 
 use super::{ATTEMPTS, INPUT_TOKENS, OUTCOME, OUTPUT_TOKENS, REQUEST_ID, REQUEST_MODEL, count};
+use crate::telemetry::clock;
 use crate::telemetry::trace::{KeyValue, Span, SpanKind, Trace};
 
 /// From a stream's opening to its outcome. Ends as a failure of the gateway's if it is dropped without one.
@@ -18,7 +17,7 @@ pub struct StreamSpan {
 impl StreamSpan {
     #[must_use]
     pub fn begin(trace: &Trace, id: StreamId, model: &str, dialect: &'static str) -> Self {
-        let mut span = trace.span("stream", SpanKind::Internal, SystemTime::now());
+        let mut span = trace.span("stream", SpanKind::Internal, clock::now());
         if span.is_recording() {
             span.set(REQUEST_ID, id.to_string());
             span.set(REQUEST_MODEL, model.to_owned());
@@ -36,7 +35,7 @@ impl StreamSpan {
     /// It waits for its turn, if it did not yet.
     pub fn queued(&mut self) {
         let inside = self.span.inside();
-        let begin = || inside.span("queue", SpanKind::Internal, SystemTime::now());
+        let begin = || inside.span("queue", SpanKind::Internal, clock::now());
         self.queue.get_or_insert_with(begin);
     }
 

@@ -1,11 +1,12 @@
 //! The span of one request to an upstream, by OpenTelemetry's conventions for generative AI (1.41).
 
-use std::time::SystemTime;
+use std::time::Instant;
 
 use actix_web::http::Uri;
 use tidegate_protocol::{Batch, ErrorKind, Event, FinishReason, Request, Task, Usage};
 
 use super::{INPUT_TOKENS, OUTPUT_TOKENS, REQUEST_MODEL, TARGET, count};
+use crate::telemetry::clock;
 use crate::telemetry::trace::{Array, Span, SpanKind, Trace, Value};
 
 /// Whom a request goes to.
@@ -24,7 +25,7 @@ pub struct Asking<'a> {
 /// From the question to the end of what one upstream says.
 pub struct UpstreamSpan {
     span: Span,
-    asked: SystemTime,
+    asked: Instant,
     begun: bool,
     usage: Option<Usage>,
 }
@@ -32,14 +33,13 @@ pub struct UpstreamSpan {
 impl UpstreamSpan {
     #[must_use]
     pub fn begin(trace: &Trace, asking: &Asking<'_>) -> Self {
-        let asked = SystemTime::now();
         let operation = operation(asking.request);
         let name = format!("{operation} {}", asking.upstream_model);
-        let mut span = trace.span(name, SpanKind::Client, asked);
+        let mut span = trace.span(name, SpanKind::Client, clock::now());
         if span.is_recording() {
             describe(&mut span, operation, asking);
         }
-        Self { span, asked, begun: false, usage: None }
+        Self { span, asked: Instant::now(), begun: false, usage: None }
     }
 
     /// The place of what the upstream does for it.
@@ -51,10 +51,10 @@ impl UpstreamSpan {
     /// The first piece of the answer is there.
     pub fn begun(&mut self) {
         if self.span.is_recording() && !std::mem::replace(&mut self.begun, true) {
-            drop(self.span.inside().span("first token", SpanKind::Internal, self.asked));
-            if let Ok(waited) = self.asked.elapsed() {
-                self.span.set("gen_ai.response.time_to_first_chunk", waited.as_secs_f64());
-            }
+            let waited = self.asked.elapsed();
+            let began = clock::ago(waited);
+            drop(self.span.inside().span("first token", SpanKind::Internal, began));
+            self.span.set("gen_ai.response.time_to_first_chunk", waited.as_secs_f64());
         }
     }
 
