@@ -17,7 +17,6 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tidegate_protocol::{ErrorKind, Failure};
 
-use super::arrival::Arrival;
 use super::caller::{client_address, identify, presented};
 use super::error::ApiError;
 use super::native::Native;
@@ -78,7 +77,6 @@ pub async fn connect(
     sockets: Data<Sockets>,
 ) -> Result<HttpResponse, ApiError<Native>> {
     origin::check(&http, &sockets.allowed_origins)?;
-    let arrival = Arrival::of(&http)?;
     let keys: Vec<_> = presented(http.headers()).map(|key| Secret::new(key.to_owned())).collect();
     let comes_later = here.admission.keys().is_on() && keys.is_empty();
     let caller = if comes_later {
@@ -86,9 +84,6 @@ pub async fn connect(
     } else {
         Some(identify(&http, here.admission.keys(), &here.limits.proxies)?)
     };
-    if let Some(caller) = &caller {
-        arrival.caller(caller);
-    }
     if sockets.draining.is_on() {
         let message = "the gateway is shutting down and opens no sockets";
         return Err(Failure::new(ErrorKind::Draining, message).into());
