@@ -25,7 +25,7 @@ use super::status::Draining;
 use super::worker::Worker;
 use crate::config::{self, Secret};
 use crate::registry::Directory;
-use crate::telemetry::{AccessLog, Metrics, Rejections};
+use crate::telemetry::{AccessLog, Metrics};
 use conversation::Conversation;
 use desk::Desk;
 use places::Places;
@@ -38,7 +38,6 @@ pub struct Sockets {
     allowed_origins: Vec<String>,
     places: Places,
     draining: Draining,
-    rejections: Rejections,
     access_log: AccessLog,
 }
 
@@ -55,7 +54,6 @@ impl Sockets {
             allowed_origins: config.server.cors.allowed_origins.clone(),
             places: Places::new(config.websocket.max_sockets, metrics.websockets.clone()),
             draining,
-            rejections: metrics.rejections.clone(),
             access_log,
         }
     }
