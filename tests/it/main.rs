@@ -50,6 +50,7 @@ mod loads;
 mod losses;
 mod matrix;
 mod native;
+mod numbers;
 mod ollama;
 mod ollama_surface;
 mod openai;
