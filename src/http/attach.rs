@@ -71,7 +71,6 @@ pub async fn resume(
 ) -> Result<HttpResponse, ApiError<Native>> {
     let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let arrival = Arrival::of(&http)?;
-    arrival.caller(&caller);
     let id: StreamId = id.parse().map_err(|_| Failure::from(NotKept::Unknown))?;
     let after = place(&http, id)?;
     let reader = Reader { after, version: http.version(), record: arrival.record };

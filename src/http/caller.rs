@@ -6,6 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use tidegate_protocol::Failure;
 
+use super::arrival::Arrival;
 use crate::access::{Caller, Identity, KeyRing};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -14,7 +15,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(pub Vec<IpAddr>);
 
-/// Identifies the caller of a request.
+/// Identifies the caller of a request, and has its record name it.
 ///
 /// # Errors
 /// As [`KeyRing::identify`].
@@ -23,7 +24,11 @@ pub fn identify(
     keys: &KeyRing,
     proxies: &TrustedProxies,
 ) -> Result<Caller, Failure> {
-    known_by(presented(request.headers()), keys, client_address(request, proxies))
+    let caller = known_by(presented(request.headers()), keys, client_address(request, proxies))?;
+    if let Ok(arrival) = Arrival::of(request) {
+        arrival.caller(&caller);
+    }
+    Ok(caller)
 }
 
 /// Identifies the caller by the keys that it presents.

@@ -81,7 +81,6 @@ pub(super) async fn receive<D: Dialect>(
     let Offer { admission, limits, .. } = &**here;
     let arrival = Arrival::of(http)?;
     let caller = identify(http, admission.keys(), &limits.proxies)?;
-    arrival.caller(&caller);
     pace::<D>(admission, &caller, &arrival)?;
     let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
     let body = read_body::<D>(http, payload, limits.body).await?;

@@ -20,6 +20,7 @@ use tidegate_protocol::{ErrorKind, StreamId};
 
 use super::ahead::Answer;
 use super::arrival::Arrival;
+use super::error::status_of;
 use super::routes::is_anthropic;
 use super::worker::Worker;
 use crate::telemetry::access::Came;
@@ -63,8 +64,23 @@ pub async fn observe(
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     request.extensions_mut().insert(arrival.clone());
     let answer = Answer::to(&request);
+    // It counts as one that its client left, until it has a response.
+    let mut exchange = Exchange {
+        at: arrival.at,
+        record: arrival.record.clone(),
+        metrics,
+        span,
+        method: request.method().clone(),
+        route: request.match_pattern(),
+        path: shortened(request.path()),
+        status: status_of(ErrorKind::Cancelled).as_u16(),
+        bytes: 0,
+    };
 
-    let mut response = next.call(request).await?;
+    let answered = next.call(request).await;
+    let mut response = answered.inspect_err(|error| {
+        exchange.status = error.as_response_error().status_code().as_u16();
+    })?;
 
     let anthropic = is_anthropic(response.request().path());
     let headers = response.headers_mut();
@@ -83,17 +99,7 @@ pub async fn observe(
     if let Some(failure) = response.response().extensions().get::<ErrorKind>() {
         arrival.record.failed(*failure);
     }
-    let exchange = Exchange {
-        at: arrival.at,
-        record: arrival.record,
-        metrics,
-        span,
-        method: response.request().method().clone(),
-        route: response.request().match_pattern(),
-        path: shortened(response.request().path()),
-        status: response.status().as_u16(),
-        bytes: 0,
-    };
+    exchange.status = response.status().as_u16();
     Ok(response.map_body(|_, body| Observed { body: body.boxed(), exchange, _answer: answer }))
 }
 

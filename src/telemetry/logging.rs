@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use prometheus::IntCounter;
+use prometheus::{IntCounter, Opts};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 use tracing_subscriber::EnvFilter;
@@ -21,10 +21,10 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// One for the process, as its log is.
 static DROPPED: LazyLock<prometheus::Result<IntCounter>> = LazyLock::new(|| {
-    IntCounter::new(
+    IntCounter::with_opts(Opts::new(
         "ai_gateway_log_lines_dropped_total",
         "Log lines that were dropped: whoever reads standard error takes too long.",
-    )
+    ))
 });
 
 /// The log lines that were dropped.

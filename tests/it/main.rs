@@ -51,6 +51,7 @@ mod loads;
 mod losses;
 mod matrix;
 mod native;
+mod numbers;
 mod ollama;
 mod ollama_surface;
 mod openai;

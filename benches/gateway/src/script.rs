@@ -25,7 +25,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// Where its requests go.
-    const fn path(self) -> &'static str {
+    pub const fn path(self) -> &'static str {
         match self {
             Self::OpenAi => "/v1/chat/completions",
             Self::Responses => "/v1/responses",

@@ -40,6 +40,9 @@ const HEADERS: [&str; 6] = [
     "x-target",
 ];
 
+/// How the kind of a message is spelt that cannot be told.
+const UNKNOWN: &str = "unknown";
+
 /// What a client is answered.
 pub enum Reply {
     Message(ByteString),
@@ -82,7 +85,7 @@ impl Desk {
         let command = match Command::decode(text) {
             Ok(command) => command,
             Err(Malformed { kind, name, failure }) => {
-                self.sockets.rejections.count(failure.kind);
+                self.record_refusal(kind.unwrap_or(UNKNOWN), &failure);
                 return Some(self.refused(kind, name.as_deref(), &failure));
             }
         };
@@ -92,11 +95,20 @@ impl Desk {
             Ok(reply) => reply,
             Err(failure) => {
                 if !has_record {
-                    self.sockets.rejections.count(failure.kind);
+                    self.record_refusal(kind, &failure);
                 }
                 Some(self.refused(Some(kind), name.as_deref(), &failure))
             }
         }
+    }
+
+    /// A message that asks for no answer has a record only if it is refused.
+    fn record_refusal(&self, kind: &'static str, failure: &Failure) {
+        let record = self.arrival(kind).record;
+        if let Some(caller) = self.visitor.last_known() {
+            record.caller(&caller.owner, caller.address);
+        }
+        record.failed(failure.kind);
     }
 
     fn refused(&self, to: Option<&'static str>, name: Option<&str>, failure: &Failure) -> Reply {

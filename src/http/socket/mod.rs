@@ -26,7 +26,7 @@ use super::status::Draining;
 use super::worker::Worker;
 use crate::config::{self, Secret};
 use crate::registry::Directory;
-use crate::telemetry::{AccessLog, Metrics, Rejections};
+use crate::telemetry::{AccessLog, Metrics};
 use conversation::Conversation;
 use desk::Desk;
 use places::Places;
@@ -39,7 +39,6 @@ pub struct Sockets {
     allowed_origins: Vec<String>,
     places: Places,
     draining: Draining,
-    rejections: Rejections,
     access_log: AccessLog,
 }
 
@@ -56,7 +55,6 @@ impl Sockets {
             allowed_origins: config.server.cors.allowed_origins.clone(),
             places: Places::new(config.websocket.max_sockets, metrics.websockets.clone()),
             draining,
-            rejections: metrics.rejections.clone(),
             access_log,
         }
     }
@@ -78,7 +76,6 @@ pub async fn connect(
     sockets: Data<Sockets>,
 ) -> Result<HttpResponse, ApiError<Native>> {
     origin::check(&http, &sockets.allowed_origins)?;
-    let arrival = Arrival::of(&http)?;
     let keys: Vec<_> = presented(http.headers()).map(|key| Secret::new(key.to_owned())).collect();
     let comes_later = here.admission.keys().is_on() && keys.is_empty();
     let caller = if comes_later {
@@ -86,9 +83,6 @@ pub async fn connect(
     } else {
         Some(identify(&http, here.admission.keys(), &here.limits.proxies)?)
     };
-    if let Some(caller) = &caller {
-        arrival.caller(caller);
-    }
     if sockets.draining.is_on() {
         let message = "the gateway is shutting down and opens no sockets";
         return Err(Failure::new(ErrorKind::Draining, message).into());
@@ -108,7 +102,8 @@ pub async fn connect(
         draining: sockets.draining.clone(),
     };
     let visitor = Visitor::new(keys, address, caller, here.generation);
-    let desk = Desk::new(worker, directory, sockets, visitor, arrival.trace);
+    let trace = Arrival::of(&http)?.trace;
+    let desk = Desk::new(worker, directory, sockets, visitor, trace);
     actix_rt::spawn(conversation.hold(messages, desk));
     Ok(response)
 }

@@ -37,6 +37,12 @@ impl Visitor {
         self.caller.is_some()
     }
 
+    /// Who it was when it was last looked.
+    #[must_use]
+    pub fn last_known(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
     /// Who it is, as long as its key is one.
     ///
     /// # Errors

@@ -119,6 +119,14 @@ impl Case {
         Self { dialect, model, manner, after, script }
     }
 
+    /// Where it is sent.
+    pub fn path(&self) -> &'static str {
+        match (self.manner, self.dialect) {
+            (Manner::BadRequest, _) => "/api/chat",
+            (_, dialect) => dialect.path(),
+        }
+    }
+
     pub fn expected(&self) -> Expected {
         match self.manner {
             Manner::BadRequest => return Expected::Status(&[400, 415]),

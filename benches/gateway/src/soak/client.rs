@@ -175,6 +175,7 @@ impl Exchange<'_> {
         let asked = async {
             let mut connection = Connection::open(host).await?;
             connection.ask(request.as_bytes()).await?;
+            self.crowd.tally.borrow_mut().deletes += 1;
             while reading.status().is_none() {
                 if connection.read_with(READ, |bytes| reading.feed(bytes)).await? == 0 {
                     break;
@@ -203,6 +204,9 @@ impl Exchange<'_> {
         let (case, reading) = (&self.case, &self.reading);
         let (expected, tokens) = (case.expected(), reading.tokens());
         let end = reading.end()?;
+        if end == End::Error("QUEUE_TIMEOUT".to_owned()) {
+            self.crowd.tally.borrow_mut().queue_timeouts += 1;
+        }
         match (&expected, &end) {
             (Expected::Status(statuses), End::Error(_))
                 if reading.status().is_some_and(|status| statuses.contains(&status)) =>

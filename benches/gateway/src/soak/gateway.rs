@@ -29,6 +29,10 @@ const WRITE_TIMEOUT: u32 = 300;
 /// What is kept of streams is to be full, and to make room, long before the memory is compared.
 const JOURNAL_BYTES: u32 = 4 << 20;
 
+/// The access records, beside the configuration; those of the last soak are kept if they were not
+/// what they should be.
+pub const RECORDS: &str = "access.jsonl";
+
 /// Starts it.
 pub fn start(
     gateway: &Path,
@@ -37,7 +41,9 @@ pub fn start(
     limits: Limits,
 ) -> Result<Target, Failure> {
     fs::create_dir_all(folder)?;
-    let _ = fs::remove_file(folder.join("tidegate.log"));
+    for file in ["tidegate.log", RECORDS] {
+        let _ = fs::remove_file(folder.join(file));
+    }
     let closed = closed_address()?;
     let programs = Programs {
         gateway: gateway.to_owned(),
@@ -45,7 +51,11 @@ pub fn start(
         folder: fs::canonicalize(folder)?,
         upstream,
     };
-    let configuration = |address: SocketAddr| configuration(address, upstream, closed, limits);
+    let records = programs.folder.join(RECORDS);
+    let configuration = |address: SocketAddr| {
+        configuration(address, upstream, closed, limits)
+            + &format!("[access_log]\nlog = false\nfile = \"{}\"\n", records.display())
+    };
     Ok(programs.gateway_with("0,1", configuration)?)
 }
 

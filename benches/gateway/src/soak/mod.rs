@@ -1,15 +1,17 @@
 //! The soak: hours of everything that can go wrong, mixed by a seed, while memory, open files,
-//! permits and outcomes are watched.
+//! permits and outcomes are watched; at its end all who have counted are to say the same.
 
 mod case;
 mod client;
 mod gateway;
 pub mod idle;
+mod numbers;
 mod random;
 mod reading;
 mod report;
 mod samples;
 mod scrape;
+mod sums;
 mod tally;
 mod watch;
 
@@ -24,8 +26,10 @@ use futures::future::join_all;
 use tokio::task::{LocalSet, spawn_local};
 
 use self::client::Crowd;
-use self::gateway::IMPATIENT;
+use self::gateway::{IMPATIENT, RECORDS};
+use self::numbers::Numbers;
 use self::report::Report;
+use self::sums::Sums;
 use self::tally::Tally;
 use crate::machine::Cores;
 use crate::pulse::Pulse;
@@ -99,7 +103,17 @@ async fn soak(arguments: &Arguments, seed: u64, upstream: Upstream) -> Result<Re
     let last = watch::rest(&crowd, &target).await?;
     let files_after = watch::at_rest(&target, files_before).await?;
     let memory_after = target.usage()?.memory;
+    let metrics = watch::all_counted(&crowd, &target).await?;
+    // It writes the last records before it ends.
     drop(target);
+    let records = arguments.out.join(RECORDS);
+    let numbers = {
+        let records = Sums::of_records(&records)?;
+        Numbers::new(&crowd.tally.borrow(), upstream.seen.asked(), metrics, records)
+    };
+    if numbers.differences().is_empty() {
+        fs::remove_file(records)?;
+    }
     let said = fs::read_to_string(log)?;
     if said.contains("panicked") {
         crowd.tally.borrow_mut().mistake("the gateway's log tells of a panic".to_owned());
@@ -113,5 +127,6 @@ async fn soak(arguments: &Arguments, seed: u64, upstream: Upstream) -> Result<Re
         samples,
         files: (files_before, files_after),
         memory_after,
+        numbers,
     })
 }

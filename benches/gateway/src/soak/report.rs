@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::numbers::Numbers;
 use super::samples::{Samples, mebibytes};
 use super::scrape::Scrape;
 use super::tally::{Counts, Tally};
@@ -22,6 +23,8 @@ pub struct Report {
     /// Open before the first client and after the last.
     pub files: (usize, usize),
     pub memory_after: u64,
+    /// What everybody has counted.
+    pub numbers: Numbers,
 }
 
 /// A run that is shorter tells nothing of a plateau: pools and caches still fill.
@@ -77,6 +80,15 @@ impl Report {
             ),
             (format!("open files: {} before, {} after", files.0, files.1), files.1 <= files.0),
         ];
+        let differing = self.numbers.differences().len();
+        checks.push((
+            format!(
+                "{differing} numbers of {} requests are not the same for clients, upstream, metrics \
+                 and access records",
+                self.numbers.records()
+            ),
+            differing == 0,
+        ));
         let plateau = format!("memory: {middle:.1} MiB in the middle third, {late:.1} in the last");
         checks.push((plateau, late <= middle + growth));
         checks
@@ -142,6 +154,7 @@ impl Report {
         let head = ["", "first third", "middle", "last", "at rest", "MiB an hour", "open files"];
         let cells = ["resident, MiB", &early, &middle, &late, &after, &slope, &files];
         text += &table(&[row(head), row(cells)]);
+        let _ = writeln!(text, "\n{}", self.numbers.markdown());
         if tally.stood_still > 0 {
             let _ = writeln!(
                 text,

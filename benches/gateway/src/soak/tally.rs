@@ -36,6 +36,13 @@ pub type Counts = BTreeMap<&'static str, u64>;
 #[derive(Debug, Default)]
 pub struct Tally {
     pub requests: u64,
+    /// The same, by their path.
+    pub asked: BTreeMap<&'static str, u64>,
+    pub deletes: u64,
+    /// Times that the list of streams was asked for.
+    pub lists: u64,
+    /// Told to clients.
+    pub queue_timeouts: u64,
     pub tokens: u64,
     /// Told to clients, or known to those that left.
     pub outcomes: Counts,
@@ -56,6 +63,7 @@ pub struct Tally {
 impl Tally {
     pub fn add(&mut self, case: &Case, tokens: u64, seen: Result<Seen, String>) {
         self.requests += 1;
+        *self.asked.entry(case.path()).or_default() += 1;
         self.tokens += tokens;
         let seen = match seen {
             Ok(seen) => seen,

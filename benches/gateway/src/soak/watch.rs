@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::client::Crowd;
 use super::samples::{Sample, Samples};
 use super::scrape::{Asker, Scrape};
+use super::sums::Sums;
 use crate::load::{self, Asked};
 use crate::script::Dialect;
 use crate::target::Target;
@@ -79,6 +80,23 @@ pub async fn watch(crowd: Rc<Crowd>, target: Target) -> Result<(Target, Samples)
     Ok((target, samples))
 }
 
+/// What the gateway has counted, once all requests of the clients are: some count when their last byte
+/// is written, and no sooner. What is missing then is told by name.
+pub async fn all_counted(crowd: &Crowd, target: &Target) -> Result<Sums, Failure> {
+    let mut asker = Asker::open(target.address).await?;
+    let asked = crowd.tally.borrow().requests + WARMED_UP;
+    let begun = Instant::now();
+    loop {
+        let sums = Sums::of_metrics(&asker.get("/metrics").await?);
+        let counted =
+            ["/api/chat", "/v1/chat/completions"].map(|path| sums.get("requests to", path));
+        if counted.into_iter().flatten().sum::<u64>() >= asked || begun.elapsed() > REST {
+            return Ok(sums);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Waits until nothing is held for any stream; what the gateway says of itself then.
 pub async fn rest(crowd: &Crowd, target: &Target) -> Result<Scrape, Failure> {
     let mut asker = Asker::open(target.address).await?;
@@ -86,6 +104,7 @@ pub async fn rest(crowd: &Crowd, target: &Target) -> Result<Scrape, Failure> {
     loop {
         let scrape = asker.scrape().await?;
         let list = asker.get("/api/chat/streams").await?;
+        crowd.tally.borrow_mut().lists += 1;
         let is_empty = list.contains(r#""activeCount":0"#) && list.contains(r#""streams":[]"#);
         if scrape.is_idle() && is_empty && crowd.upstream.running() == 0 {
             return Ok(scrape);

@@ -29,6 +29,7 @@ pub struct Seen {
     /// When connections were closed in mid-answer.
     closed: Mutex<HashMap<u64, Instant>>,
     tokens: AtomicU64,
+    asked: AtomicU64,
     /// Requests that are left without a word.
     silent: Mutex<HashSet<u64>>,
     running: AtomicUsize,
@@ -40,6 +41,7 @@ impl Seen {
             pulse: Pulse::new(),
             closed: Mutex::default(),
             tokens: AtomicU64::default(),
+            asked: AtomicU64::default(),
             silent: Mutex::default(),
             running: AtomicUsize::default(),
         }
@@ -53,6 +55,11 @@ impl Seen {
     /// How many tokens were written so far, in all.
     pub fn tokens(&self) -> u64 {
         self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// How many answers it was asked for so far.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
     }
 
     /// Whether that request arrived, to be left without a word. Says so once.
@@ -161,6 +168,7 @@ impl Connection {
     /// Without a dialect, in one piece.
     async fn answer(&mut self, dialect: Option<Dialect>, script: Script) -> io::Result<()> {
         self.seen.running.fetch_add(1, Ordering::AcqRel);
+        self.seen.asked.fetch_add(1, Ordering::AcqRel);
         let answered = match dialect {
             Some(dialect) if script.mishap == Mishap::None => self.write(dialect, script).await,
             Some(dialect) => self.misbehave(dialect, script).await,
