@@ -26,7 +26,9 @@ impl Counts {
     pub fn by(&self, name: impl Fn(&str) -> Option<String>) -> Self {
         let mut counts = Self::default();
         for (what, count) in &self.0 {
-            name(what).iter().for_each(|name| counts.add(name, *count));
+            if let Some(name) = name(what) {
+                counts.add(&name, *count);
+            }
         }
         counts
     }

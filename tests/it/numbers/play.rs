@@ -161,7 +161,7 @@ fn play(seen: &Seen, is_first: bool, said: &Mutex<Said>, gates: &Gates) -> Vec<S
     // An answer in one piece is one piece.
     let counted = usage.map_or(if streams { pieces } else { 1 }, |[_, completion]| completion);
     said.completion_tokens.add(model, counted);
-    usage.iter().for_each(|[prompt, _]| said.prompt_tokens.add(model, *prompt));
+    said.prompt_tokens.add(model, usage.map_or(0, |[prompt, _]| prompt));
     if !streams {
         let mut steps: Vec<_> = end.into_iter().collect();
         steps.push(wire.whole(model, usage));

@@ -319,7 +319,9 @@ impl Cast {
             socket.send(message).await;
             assert_eq!(socket.told().await["status"], status);
             self.bob.said(kind);
-            reason.iter().for_each(|reason| self.bob.refused(reason));
+            if let Some(reason) = reason {
+                self.bob.refused(reason);
+            }
         }
         drop(socket);
         self.bob.answered("GET", "/api/ws", 101);

@@ -100,7 +100,9 @@ mod tests {
         let sums = |counts: &[(&'static str, u64)]| {
             let mut sums = of_clients(&Tally::default());
             sums.add(QUESTIONS, "to the upstream", 3);
-            counts.iter().for_each(|(what, count)| sums.add(what, "x", *count));
+            for (what, count) in counts {
+                sums.add(what, "x", *count);
+            }
             sums
         };
         Numbers::new(&Tally::default(), 3, sums(metrics), sums(records))

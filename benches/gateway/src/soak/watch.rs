@@ -84,13 +84,13 @@ pub async fn watch(crowd: Rc<Crowd>, target: Target) -> Result<(Target, Samples)
 /// is written, and no sooner. What is missing then is told by name.
 pub async fn all_counted(crowd: &Crowd, target: &Target) -> Result<Sums, Failure> {
     let mut asker = Asker::open(target.address).await?;
-    let asked = crowd.tally.borrow().requests + WARMED_UP;
+    let requests = crowd.tally.borrow().requests + WARMED_UP;
     let begun = Instant::now();
     loop {
         let sums = Sums::of_metrics(&asker.get("/metrics").await?);
         let counted =
             ["/api/chat", "/v1/chat/completions"].map(|path| sums.get("requests to", path));
-        if counted.into_iter().flatten().sum::<u64>() >= asked || begun.elapsed() > REST {
+        if counted.into_iter().flatten().sum::<u64>() >= requests || begun.elapsed() > REST {
             return Ok(sums);
         }
         sleep(Duration::from_millis(50)).await;
