@@ -2,9 +2,11 @@
 that one target failed and another answered, and that were cancelled.
 """
 
+import http.server
 import pathlib
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -59,12 +61,41 @@ def collector(tmp_path: pathlib.Path) -> Iterator[Collector]:
     agent.stop()
 
 
+class Refusal(http.server.BaseHTTPRequestHandler):
+    """Of a server that is there, and answers refusing."""
+
+    def do_GET(self):
+        self._answer(200)
+
+    def do_POST(self):
+        self._answer(503)
+
+    def _answer(self, status: int):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(status)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object):
+        """Nothing."""
+
+
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    """The port of a server that refuses every chat."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
 @pytest.fixture
 def gateway(
-    llama: Llama, collector: Collector, start_gateway: Callable[..., Gateway]
+    llama: Llama, collector: Collector, refusing: int, start_gateway: Callable[..., Gateway]
 ) -> Gateway:
     upstream = f'provider = "openai"\nbase_url = "{llama.url}/v1"\nupstream_model = "{LLAMA_MODEL}"'
-    nobody = f'provider = "openai"\nbase_url = "http://127.0.0.1:{free_port()}/v1"'
+    refuses = f'provider = "openai"\nbase_url = "http://127.0.0.1:{refusing}/v1"'
     return start_gateway(f"""
 [otlp]
 endpoint = "http://{collector.endpoint}"
@@ -81,8 +112,8 @@ name = "fleet"
 policy = "cheapest"
 
 [[models.targets]]
-name = "nobody"
-{nobody}
+name = "refusing"
+{refuses}
 
 [[models.targets]]
 name = "llama"
