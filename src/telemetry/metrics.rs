@@ -53,7 +53,7 @@ impl Metrics {
         let metrics = Self {
             http_requests: declare.counters(
                 "http_requests_total",
-                "HTTP requests answered.",
+                "HTTP requests answered; with status 499 those whose client left before.",
                 &["method", "path", "status_code"],
             )?,
             http_duration: declare.histograms(

@@ -207,11 +207,10 @@ impl Desk {
         (after, window): (u64, Option<u32>),
         here: &Here,
     ) -> Result<Reply, Failure> {
-        arrival.record.reads(stream);
         let caller = self.visitor.caller(here)?;
         arrival.caller(&caller);
         self.feeds.check(&name)?;
-        let Some(followed) = self.find(&caller, stream, after)? else {
+        let Some(followed) = self.find(&caller, stream, after, &arrival.record)? else {
             return Ok(Reply::Message(socket::left(&name)));
         };
         Ok(self.follow(name, followed, after, window, arrival.record))
@@ -223,11 +222,13 @@ impl Desk {
         caller: &Caller,
         stream: StreamId,
         after: u64,
+        record: &AccessRecord,
     ) -> Result<Option<Followed>, Failure> {
         let (standing, subscription) = match self.worker.journals.attach(stream, caller, after) {
             Err(NotKept::NothingLeft) => return Ok(None),
             found => found?,
         };
+        record.reads(standing.id);
         if standing.dialect != Native::NAME || !standing.streams {
             let message = "is no stream of native events: GET /api/chat/{id} gives it";
             return Err(fault("stream", message));

@@ -281,7 +281,10 @@ impl Cast {
         let key = format!("Bearer {}", self.bob.key);
         let mut socket =
             Socket::open_with(self.gateway.address(), &[("Authorization", &key)]).await.unwrap();
-        let start = |name: &str, play: Play| json!({"type": "start", "ref": name, "request": native("one", &play, true)});
+        let start = |name: &str, play: Play| {
+            let request = native("one", &play, true);
+            json!({"type": "start", "ref": name, "request": request})
+        };
         let mut last = String::new();
         for _ in 0..5 {
             socket.send(start("whole", Play::Usage(2, [4, 6]))).await;
@@ -301,7 +304,12 @@ impl Cast {
         socket.whole("again").await;
         self.bob.said("resume");
         self.bob.has_read("completed");
+        socket.send(json!({"type": "resume", "ref": "read", "stream": last, "after": 3})).await;
+        assert_eq!(socket.told().await["type"], "left");
+        self.bob.said("resume");
+        let nobodys = "0".repeat(32);
         for (message, kind, status, reason) in [
+            (json!({"type": "resume", "ref": "b", "stream": nobodys}), "resume", 404, None),
             (json!({"type": "start", "ref": "a", "request": {}}), "start", 400, Some("invalid")),
             (json!({"type": "start"}), "start", 400, Some("invalid")),
             (json!({"type": "dance"}), "unknown", 400, Some("invalid")),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Requests to upstreams: no record tells of which of them arrived.
+/// Requests to the upstream, as often as it was asked.
 pub const QUESTIONS: &str = "questions";
 
 /// Counts of several kinds of things, by the thing.
@@ -18,11 +18,6 @@ pub struct Sums(BTreeMap<(&'static str, String), u64>);
 impl Sums {
     pub fn add(&mut self, what: &'static str, which: &str, count: u64) {
         *self.0.entry((what, which.to_owned())).or_default() += count;
-    }
-
-    #[cfg(test)]
-    pub fn remove(&mut self, what: &str) {
-        self.0.retain(|(kind, _), _| *kind != what);
     }
 
     /// Nothing where nobody has counted such a kind of things.
@@ -76,20 +71,24 @@ impl Sums {
             }
             "ai_gateway_queue_wait_seconds_count" => self.add("streams sent", model, value),
             "ai_gateway_target_requests_total" => {
-                self.add("attempts", model, value);
-                // Nobody listens where those of the other models go.
-                let listens = !model.starts_with("refused-");
-                self.add(QUESTIONS, "to the upstream", if listens { value } else { 0 });
+                self.attempts(model, value);
             }
-            // The target is the same, and told of once.
+            // The target is the same, and counts once: it may have hung up without a word.
             "ai_gateway_upstream_retries_total"
                 if ["stale_connection", "other_key"].contains(&of("reason")) =>
             {
-                self.add("attempts", model, value);
+                self.attempts(model, value);
             }
             "ai_gateway_access_records_dropped_total" => self.add("records dropped", "", value),
             _ => {}
         }
+    }
+
+    fn attempts(&mut self, model: &str, count: u64) {
+        self.add("attempts", model, count);
+        // Nobody listens where those of the other models go.
+        let listens = !model.starts_with("refused-");
+        self.add(QUESTIONS, "to the upstream", if listens { count } else { 0 });
     }
 
     fn request(&mut self, method: &str, path: &str, status: &str, count: u64) {
@@ -127,7 +126,7 @@ impl Sums {
         self.add("streams", outcome, 1);
         self.add("prompt tokens", model, count("prompt_tokens"));
         self.add("completion tokens", model, count("completion_tokens"));
-        self.add("attempts", model, count("attempts"));
+        self.attempts(model, count("attempts"));
         self.add("streams sent", model, u64::from(count("attempts") > 0));
         let has_token = record.get("time_to_first_token_ms").is_some();
         self.add("first tokens", model, u64::from(has_token));
@@ -201,7 +200,6 @@ mod tests {
         records.record(&json!({
             "method": "DELETE", "path": "/api/chat/0123", "status": 404, "code": "NOT_FOUND",
         }));
-        records.add(QUESTIONS, "to the upstream", 1);
         assert_eq!(metrics, records);
     }
 }
