@@ -104,14 +104,16 @@ def kinds(gateway: Gateway) -> list[Callable[[], object]]:
 
 @contextlib.contextmanager
 def load(gateway: Gateway) -> Iterator[None]:
-    """Whatever a kind of request raises is raised at the end."""
+    """Each kind has had its turn when it begins. Whatever one raises is raised at the end."""
     over = threading.Event()
+    begun: set[Callable[[], object]] = set()
     raised: list[BaseException] = []
 
     def repeat(kind: Callable[[], object]) -> None:
         try:
             while not over.wait(PAUSE):
                 kind()
+                begun.add(kind)
         except BaseException as error:  # noqa: BLE001: it is told below
             raised.append(error)
 
@@ -124,6 +126,7 @@ def load(gateway: Gateway) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
+        wait_until("each kind of request", lambda: raised or len(begun) == len(threads))
         yield
     finally:
         over.set()
