@@ -140,7 +140,11 @@ fn metrics_are_declared_shown_and_explained() {
     let dashboards = files("grafana/dashboards", ".json");
     let mut expressions: Vec<_> =
         dashboards.iter().flat_map(|file| metrics::of_dashboard(&json(&file.path))).collect();
-    expressions.extend(metrics::of_alerts(&read("config/alerts.yml")));
+    let rules = read("config/rules.yml");
+    for yaml in [&rules, &read("config/alerts.yml")] {
+        expressions.extend(metrics::of_rules(yaml));
+    }
+    none(&metrics::recording_faults(&mut expressions, &metrics::recorded(&rules)));
     none(&metrics::faults(&declared, &expressions, &read("README.md")));
 }
 

@@ -4,6 +4,9 @@ import { call, key } from './api.js';
 import { count } from './format.js';
 import { useStore } from './store.js';
 
+/** A key may be broken between its words only. */
+const broken = (name) => name.split(/(?<=[._])/).flatMap((word, place) => (place ? [<wbr key={place} />, word] : [word]));
+
 export function Config() {
   const secret = useStore(key);
   const [{ settings, error }, setState] = useState({ settings: null, error: null });
@@ -35,7 +38,7 @@ export function Config() {
               <tbody>
                 {rows.map(({ key: name, value, source }) => (
                   <tr key={name} class={source === 'default' ? 'default' : ''}>
-                    <th scope="row"><code>{name}</code></th><td><code>{value}</code></td><td>{source}</td>
+                    <th scope="row"><code>{broken(name)}</code></th><td><code>{value}</code></td><td>{source}</td>
                   </tr>
                 ))}
               </tbody>

@@ -111,11 +111,12 @@ function Composer({ state, models }) {
           </select>
         </label>
         <Settings state={state} />
-        <span class="gap" />
-        {state.turns.length > 0 && <button type="button" class="quiet" onClick={clear}>New chat</button>}
-        {running
-          ? <button type="button" id="cancel" class="danger" onClick={cancel}>Cancel <kbd>Esc</kbd></button>
-          : <button type="submit" id="send" class="primary" disabled={!state.model}>Send <kbd>⏎</kbd></button>}
+        <span class="ends">
+          {state.turns.length > 0 && <button type="button" class="quiet" onClick={clear}>New chat</button>}
+          {running
+            ? <button type="button" id="cancel" class="danger" onClick={cancel}>Cancel <kbd>Esc</kbd></button>
+            : <button type="submit" id="send" class="primary" disabled={!state.model}>Send <kbd>⏎</kbd></button>}
+        </span>
       </div>
     </form>
   );

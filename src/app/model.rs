@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::backend::permits::PoolGauges;
+use crate::backend::permits::gauges::PoolGauges;
 use crate::backend::{
     Health, HedgePolicy, HedgeResult, PermitPool, Reachability, RetryBudget, RetryReason, Shared,
 };
@@ -121,6 +121,7 @@ impl ModelPart {
     pub fn view(&self) -> FleetView {
         FleetView {
             fleet: Arc::clone(&self.shared.fleet),
+            permits: Arc::clone(&self.shared.permits),
             health: self.targets.iter().map(|target| Arc::clone(&target.health)).collect(),
             bearers: self.targets.iter().map(|target| Arc::clone(&target.bearer)).collect(),
             metrics: self.targets.iter().map(|target| target.metrics.clone()).collect(),
@@ -145,6 +146,7 @@ fn pool_gauges(metrics: &ModelMetrics) -> PoolGauges {
         in_use: metrics.permits_in_use.clone(),
         queued: metrics.queued.clone(),
         by_class: Priority::ALL.map(|class| metrics.queued_of(class)),
+        oldest: metrics.queue_oldest.clone(),
         preemptions: metrics.preemptions.clone(),
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! A lock is taken a few times per request and never per token.
 
+pub mod gauges;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +12,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
-use prometheus::{IntCounter, IntGauge};
 
+use self::gauges::PoolGauges;
 use super::preempt::{Claim, Running};
 use super::queue::{Bounds, Joined, Line, Pace, Ticket};
 use crate::access::Party;
@@ -22,18 +24,6 @@ use crate::config::{Priority, QueueLimits, Weights};
 const SURVEY_EVERY: Duration = Duration::from_secs(1);
 /// So many that wait make it that much later once more.
 const SURVEY_STEP: usize = 10_000;
-
-/// Metrics that follow the pool.
-#[derive(Clone)]
-pub struct PoolGauges {
-    /// How many permits there are.
-    pub all: IntGauge,
-    pub in_use: IntGauge,
-    pub queued: IntGauge,
-    /// Of these, those of each class: the lowest first.
-    pub by_class: [IntGauge; 3],
-    pub preemptions: IntCounter,
-}
 
 /// The permits of one model and those that wait for them.
 pub struct PermitPool {
@@ -59,8 +49,16 @@ struct State {
 /// Where the turn of one that waits is told.
 struct Seat {
     sender: oneshot::Sender<Result<Permit, PushedOut>>,
+    since: Instant,
     /// Whether its turn may be taken, once it has it.
     may_lose: bool,
+}
+
+impl Seat {
+    fn new(may_lose: bool) -> (Self, oneshot::Receiver<Result<Permit, PushedOut>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { sender, since: Instant::now(), may_lose }, receiver)
+    }
 }
 
 /// The place in the queue went to a request that goes first.
@@ -125,14 +123,13 @@ impl PermitPool {
         if !may_wait {
             return Acquired::Busy;
         }
-        let (sender, receiver) = oneshot::channel();
-        let (ticket, position, pushed_out) =
-            match state.line.join(class, caller, Seat { sender, may_lose: true }) {
-                Joined::In { ticket, place, pushed_out } => (ticket, place, pushed_out),
-                Joined::Full => return Acquired::Full,
-                Joined::TooMany(own) => return Acquired::TooMany(own),
-            };
-        self.count(&state);
+        let (seat, receiver) = Seat::new(true);
+        let (ticket, position, pushed_out) = match state.line.join(class, caller, seat) {
+            Joined::In { ticket, place, pushed_out } => (ticket, place, pushed_out),
+            Joined::Full => return Acquired::Full,
+            Joined::TooMany(own) => return Acquired::TooMany(own),
+        };
+        self.gauges.follow(&state.line);
         let claim = state.running.claim_below(class);
         let wait = state.pace.wait(position, state.permits);
         drop(state);
@@ -168,7 +165,7 @@ impl PermitPool {
             above.or_else(|| line.next())
         });
         let Some((ticket, seat)) = next else { return };
-        self.count(&state);
+        self.gauges.follow(&state.line);
         let permit = self.permit(&mut state, ticket, seat.may_lose);
         drop(state);
         // A waiter that has just left drops the permit it is sent, which comes back here and goes
@@ -189,7 +186,7 @@ impl PermitPool {
             let permit = self.permit(&mut state, ticket, seat.may_lose);
             turns.push((seat, permit));
         }
-        self.count(&state);
+        self.gauges.follow(&state.line);
         drop(state);
         // As in `give_back`: the lock is free by now.
         for (seat, permit) in turns {
@@ -202,6 +199,11 @@ impl PermitPool {
         let mut state = self.lock();
         state.line.set(weights, bounds(limits));
         state.preempt = limits.preempt;
+    }
+
+    /// Brings the age of its queue up to date, for those who ask for metrics.
+    pub fn measure(&self, now: Instant) {
+        self.gauges.measure(&self.lock().line, now);
     }
 
     /// From now on a permit that comes back stays: those in the queue are about to be told that
@@ -219,14 +221,6 @@ impl PermitPool {
             Box::new(Losable { ticket, claim })
         });
         Permit { pool: Arc::clone(self), losable, since: None, is_yielded: false }
-    }
-
-    fn count(&self, state: &State) {
-        let gauge = |len| i64::try_from(len).unwrap_or(i64::MAX);
-        self.gauges.queued.set(gauge(state.line.len()));
-        for class in Priority::ALL {
-            self.gauges.by_class[class as usize].set(gauge(state.line.len_of(class)));
-        }
     }
 
     /// A panic elsewhere does not make the counters wrong: each change is one assignment.
@@ -314,11 +308,11 @@ impl Permit {
     pub fn give_way(mut self) -> Result<Waiter, Self> {
         let Some(losable) = &self.losable else { return Err(self) };
         let ticket = losable.ticket.clone();
-        let (sender, receiver) = oneshot::channel();
+        let (seat, receiver) = Seat::new(false);
         let pool = Arc::clone(&self.pool);
         let mut state = pool.lock();
-        let position = state.line.rejoin(&ticket, Seat { sender, may_lose: false });
-        pool.count(&state);
+        let position = state.line.rejoin(&ticket, seat);
+        pool.gauges.follow(&state.line);
         let standing = Standing { position, wait: state.pace.wait(position, state.permits) };
         drop(state);
         pool.gauges.preemptions.inc();
@@ -379,7 +373,7 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         if state.line.leave(&self.ticket).is_some() {
-            self.pool.count(&state);
+            self.pool.gauges.follow(&state.line);
         }
     }
 }

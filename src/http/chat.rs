@@ -27,7 +27,7 @@ use crate::provider::{self, Fit};
 use crate::registry::Opened;
 use crate::routing::Need;
 use crate::routing::need::Asker;
-use crate::telemetry::spans::request::AdmissionSpan;
+use crate::telemetry::spans;
 
 /// What bounds a chat request.
 pub struct ChatLimits {
@@ -147,17 +147,12 @@ impl Arrived {
         let claimant = self.queue.of(&caller, admission.keys().is_on());
         let place = claimant.place.clone();
         let target = self.target.naming(take_target(&mut request, admission));
-        let span = trace.as_ref().map(|trace| AdmissionSpan::begin(trace, at.elapsed()));
-        let ticket = match (admission.admit(caller, &request), span) {
-            (Ok(ticket), span) => {
-                span.into_iter().for_each(|span| span.admitted(&ticket.route.model.name));
-                ticket
-            }
-            (Err(failure), span) => {
-                span.into_iter().for_each(|span| span.refused(failure.kind));
-                return Err(failure);
-            }
-        };
+        let admitted = admission.admit(caller, &request);
+        if let Some(trace) = &trace {
+            let model = admitted.as_ref().map(|ticket| ticket.route.model.name.as_str());
+            spans::request::admission(trace, at.elapsed(), model.map_err(|failure| failure.kind));
+        }
+        let ticket = admitted?;
         let route = &ticket.route;
         let model = &route.model;
         record.model(&model.name);

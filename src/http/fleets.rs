@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::{Health, Reachability};
+use crate::backend::{Health, PermitPool, Reachability};
 use crate::config::Target;
 use crate::provider::{Bearer, KeyPool};
 use crate::routing::{CircuitState, Fleet, TargetState};
@@ -16,6 +16,7 @@ use crate::telemetry::{ModelMetrics, TargetMetrics};
 /// The targets of one model.
 pub struct FleetView {
     pub fleet: Arc<Fleet>,
+    pub permits: Arc<PermitPool>,
     /// In the order of the targets, as are their keys and metrics.
     pub health: Vec<Arc<Health>>,
     pub bearers: Vec<Arc<Bearer>>,
@@ -73,7 +74,9 @@ impl FleetView {
     pub fn measure(&self) {
         let is_up = self.reachability() == Reachability::Reachable;
         self.model.upstream_up.set(if is_up { 1.0 } else { 0.0 });
-        let states = self.fleet.states(Instant::now());
+        let now = Instant::now();
+        self.permits.measure(now);
+        let states = self.fleet.states(now);
         for (metrics, state) in self.metrics.iter().zip(states) {
             metrics.active.set(i64::try_from(state.active).unwrap_or(i64::MAX));
             metrics.available.set(match state.circuit {

@@ -23,7 +23,7 @@ use super::arrival::Arrival;
 use super::error::status_of;
 use super::routes::is_anthropic;
 use super::worker::Worker;
-use crate::telemetry::access::Came;
+use crate::telemetry::access::{Came, is_probe};
 use crate::telemetry::spans::RequestSpan;
 use crate::telemetry::trace::{Trace, Tracing};
 use crate::telemetry::{AccessLog, AccessRecord, Metrics};
@@ -103,11 +103,14 @@ pub async fn observe(
     Ok(response.map_body(|_, body| Observed { body: body.boxed(), exchange, _answer: answer }))
 }
 
-/// The trace that it is part of.
+/// The trace that it is part of. One that a probe would begin is nobody's.
 fn trace(request: &ServiceRequest) -> Option<Trace> {
     let tracing = request.app_data::<Data<Tracing>>()?;
     let headers = request.headers();
     let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    if parent.is_none() && is_probe(request.path()) {
+        return None;
+    }
     let state = parent.map(|_| {
         let all = headers.get_all(TRACESTATE).filter_map(|value| value.to_str().ok());
         all.collect::<Vec<_>>().join(",")

@@ -170,7 +170,7 @@ impl StreamActor {
         let StreamMeta { id, ref log_span, .. } = self.meta;
         match policy {
             OnDisconnect::Detach => {
-                tracing::info!(parent: log_span, %id, "no client is left; its answer goes on")
+                tracing::info!(parent: log_span, %id, "no client is left; its answer goes on");
             }
             // Nothing was used yet, so there is nothing to learn.
             OnDisconnect::RunOn if self.state != State::Queued => {

@@ -117,7 +117,7 @@ impl Shared {
         }
         drop(waiting);
         if !bytes.is_empty() && output.write(&bytes).is_err() {
-            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n').count();
             self.dropped.inc_by(lines as u64);
         }
         let mut waiting = self.lock();

@@ -1,5 +1,5 @@
 //! Every metric of the gateway, declared once. The names are documented in the README; a test
-//! holds the Grafana dashboard to them.
+//! holds the Grafana dashboards to them.
 //!
 //! One [`Metrics`] belongs to one gateway, not to the process, so that tests can run many side by
 //! side. Handles are cached where they are used: looking a label up costs a lock and a hash.

@@ -48,6 +48,7 @@ struct QueueFamilies {
     wait: HistogramVec,
     requests: IntGaugeVec,
     by_priority: IntGaugeVec,
+    oldest: GaugeVec,
     preemptions: IntCounterVec,
 }
 
@@ -69,6 +70,11 @@ impl QueueFamilies {
                 "ai_gateway_queued_by_priority",
                 "Requests waiting for a permit, by priority.",
                 &["model", "priority"],
+            )?,
+            oldest: declare.float_gauges(
+                "ai_gateway_queue_oldest_seconds",
+                "How long the request that has waited longest for a permit has waited; 0 if none waits.",
+                &["model"],
             )?,
             preemptions: declare.counters(
                 "ai_gateway_preemptions_total",
@@ -202,6 +208,7 @@ impl ModelFamilies {
         }
         let UpstreamFamilies { up, failures, retries, continuations, hedges } = &self.upstreams;
         remove(up, label);
+        remove(&self.queue.oldest, label);
         for family in [failures, retries, continuations, hedges] {
             remove(family, label);
         }
@@ -223,6 +230,7 @@ impl ModelFamilies {
             queued: self.queue.requests.with_label_values(label),
             queued_by: Priority::ALL
                 .map(|class| self.queue.by_priority.with_label_values(&[model, class.as_str()])),
+            queue_oldest: self.queue.oldest.with_label_values(label),
             preemptions: self.queue.preemptions.with_label_values(label),
             permits_in_use: self.permits_in_use.with_label_values(label),
             permits: self.permits.with_label_values(label),
@@ -247,6 +255,7 @@ pub struct ModelMetrics {
     pub overhead: Histogram,
     pub queued: IntGauge,
     queued_by: [IntGauge; 3],
+    pub queue_oldest: Gauge,
     pub preemptions: IntCounter,
     pub permits_in_use: IntGauge,
     pub permits: IntGauge,

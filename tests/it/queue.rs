@@ -8,6 +8,7 @@ use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Gate, Seen, Step, Upstream, openai_answer};
 
 const QUEUED: &str = "ai_gateway_queued_requests{model=\"test\"}";
+const OLDEST: &str = "ai_gateway_queue_oldest_seconds{model=\"test\"}";
 
 fn key(name: &str) -> String {
     format!("{name}-0123456789-0123456789-0123456789")
@@ -121,11 +122,14 @@ async fn urgent_requests_go_first_and_the_lowest_class_is_not_starved() {
     for place in 3..=18 {
         waiting.push(scene.enqueue(&scene.of("urgent"), "high", place).await);
     }
+    let metrics = scene.gateway.client.get("/metrics").await.text();
+    assert!(metrics.contains(OLDEST) && !metrics.contains(&format!("{OLDEST} 0\n")), "{metrics}");
     gate.open();
     answered(holder).await;
     for live in waiting {
         answered(live).await;
     }
+    scene.gateway.wait_for_metric(OLDEST, "0").await;
     let order = scene.order();
     let low: Vec<_> = (0..order.len()).filter(|at| order[*at] == "low").collect();
     assert_eq!(order[1], "high", "{order:?}");

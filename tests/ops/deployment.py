@@ -18,7 +18,10 @@ def check_deployment(report: Report, project: Project) -> None:
     loaded = (
         ("compose.yaml parses", lambda: project.services),
         ("config/prometheus.yml parses", lambda: project.prometheus),
-        ("config/alerts.yml parses", lambda: project.alerts),
+        (
+            "config/alerts.yml and config/rules.yml parse",
+            lambda: (project.alerts, project.recorded),
+        ),
         ("Grafana's provisioning parses", lambda: (project.datasources, project.providers)),
         ("the Dockerfile can be read", lambda: project.dockerfile),
     )
@@ -35,9 +38,8 @@ def check_deployment(report: Report, project: Project) -> None:
         ("Dockerfile: non-root, health check, SIGTERM, the same port", image),
         ("prometheus: scrapes the gateway's service and port", scraped),
         ("prometheus: its rules are mounted beside its configuration", rules),
-        ("alerts: each has a severity and says what to do", alerts),
         ("grafana: its data source is the Prometheus service", datasource),
-        ("grafana: the dashboard is where its provider looks", provider),
+        ("grafana: the dashboards are where their provider looks", provider),
     ):
         report.check(name, problems(project))
 
@@ -223,14 +225,6 @@ def rules(project: Project) -> Iterator[str]:
             yield f"{file} is not mounted beside {config}"
 
 
-def alerts(project: Project) -> Iterator[str]:
-    for rule in project.alerts:
-        if rule["labels"]["severity"] not in ("critical", "warning"):
-            yield f"{rule['alert']}: severity"
-        if not (rule["annotations"]["summary"] and rule["annotations"]["description"]):
-            yield f"{rule['alert']}: says nothing"
-
-
 def datasource(project: Project) -> Iterator[str]:
     [source] = project.datasources
     url = urlsplit(source["url"])
@@ -239,11 +233,17 @@ def datasource(project: Project) -> Iterator[str]:
         yield f"no service for {source['url']}"
     named = {
         part["datasource"]["uid"]
-        for panel in project.panels
+        for dashboard in project.dashboards
+        for panel in dashboard.panels
         for part in (panel, *panel["targets"])
-    } | {variable["datasource"]["uid"] for variable in project.dashboard["templating"]["list"]}
+    } | {
+        variable["datasource"]["uid"]
+        for dashboard in project.dashboards
+        for variable in dashboard.variables
+        if variable["type"] == "query"
+    }
     if named != {source["uid"]}:
-        yield f"the dashboard names {named}, provisioned is {source['uid']}"
+        yield f"the dashboards name {named}, provisioned is {source['uid']}"
 
 
 def provider(project: Project) -> Iterator[str]:
@@ -257,5 +257,5 @@ def provider(project: Project) -> Iterator[str]:
         if inside.get(f"/etc/grafana/provisioning/{folder}") != f"./grafana/provisioning/{folder}":
             yield f"provisioning/{folder} is not mounted"
     home = service["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    if home != f"{path}/tidegate.json":
+    if home != f"{path}/overview.json":
         yield f"the home dashboard is {home}"

@@ -10,6 +10,11 @@ _RANGE = re.compile(r"\[[^\]]*\]")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 _MATCHERS = re.compile(r"\{([^}]*)\}")
 _NAME = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(?!\s*\()(?![\w:])")
+# A comparison with a number, and a look into the past.
+_THRESHOLD = re.compile(
+    r"(?<![=!<>~])(?:==|!=|>=|<=|>|<)\s*(?:bool\s+)?\d+(?:\.\d+)?(?![\w.])(?:\s*\*)?"
+)
+_OFFSET = re.compile(r"\boffset\s+\w+")
 _SUFFIX = re.compile(r"_(?:bucket|sum|count)$")
 
 
@@ -34,3 +39,13 @@ def family(name: str, families: dict) -> str:
     """The family that a series belongs to."""
     base = _SUFFIX.sub("", name)
     return base if name not in families and base in families else name
+
+
+def measured(expression: str) -> str:
+    """What an alert watches: the expression without its thresholds, and of now."""
+    return _OFFSET.sub("", _THRESHOLD.sub(_kept, expression)).strip()
+
+
+def _kept(threshold: re.Match[str]) -> str:
+    """`> 60 * x`: x is looked at too."""
+    return "*" if threshold[0].endswith("*") else ""

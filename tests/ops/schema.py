@@ -23,6 +23,7 @@ KINDS = {
     "stat": ("stat", False),
     "timeseries": ("timeseries", True),
     "state-timeline": ("statetimeline", True),
+    "table": ("table", True),
 }
 
 

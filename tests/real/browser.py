@@ -1,6 +1,7 @@
 """Headless Chromium, driven over its debugging pipe: JSON messages, each ended by a zero byte."""
 
 import base64
+import contextlib
 import http.server
 import itertools
 import json
@@ -11,8 +12,15 @@ import shlex
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 
 PATIENCE = 60.0
+# Where the tasks of a page's main thread are told of, and what they are called there.
+TASKS = "disabled-by-default-devtools.timeline"
+TASK = "RunTask"
+# Of which both ends were seen: a page that goes away leaves one without an end.
+WHOLE = "X"
+MAIN_THREAD = "CrRendererMain"
 
 
 class PageServer:
@@ -53,6 +61,7 @@ class Browser:
     def __init__(self, program: str, folder: pathlib.Path):
         self._numbers = itertools.count(1)
         self._waiting = b""
+        self._events: list[dict] | None = None
         # Chromium reads commands from descriptor 3 and answers on 4.
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
@@ -157,6 +166,38 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             self._command("Input.dispatchKeyEvent", type=kind, key=key)
 
+    def before_each_page(self, script: str) -> None:
+        """Has JavaScript run in the tab's pages before their own."""
+        self._command("Page.enable")
+        self._command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    @contextlib.contextmanager
+    def traced(self) -> Iterator[list[float]]:
+        """In the end, what each task of the pages' main threads took meanwhile: milliseconds on a core,
+        which do not grow where other programs want the cores as well."""
+        tasks: list[float] = []
+        config = {"includedCategories": [TASKS], "excludedCategories": ["*"]}
+        self._command("Tracing.start", transferMode="ReportEvents", traceConfig=config)
+        yield tasks
+        self._events = []
+        self._command("Tracing.end")
+        while not any(event["method"] == "Tracing.tracingComplete" for event in self._events):
+            self._events.append(self._receive())
+        told = [event["params"].get("value", []) for event in self._events]
+        self._events = None
+        entries = [entry for part in told for entry in part]
+        mains = {
+            (entry["pid"], entry["tid"])
+            for entry in entries
+            if entry["name"] == "thread_name" and entry["args"]["name"] == MAIN_THREAD
+        }
+        assert mains, "the trace names no page"
+        tasks += [
+            entry["tdur"] / 1000
+            for entry in entries
+            if entry["name"] == TASK and entry["ph"] == WHOLE and (entry["pid"], entry["tid"]) in mains
+        ]
+
     def screenshot(self, file: pathlib.Path) -> None:
         file.write_bytes(base64.b64decode(self._command("Page.captureScreenshot")["data"]))
 
@@ -174,6 +215,8 @@ class Browser:
                     raise Navigated(f"{method}: {error}")
                 assert not error, f"{method}: {error}"
                 return answer["result"]
+            if self._events is not None and "method" in answer:
+                self._events.append(answer)
 
     def _receive(self) -> dict:
         while b"\0" not in self._waiting:

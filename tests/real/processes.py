@@ -201,7 +201,7 @@ class Gateway(Process):
         if config:
             file = folder / f"tidegate-{port}.toml"
             file.write_text(config)
-            command += ["--config", str(file)]
+            command += ["--config", file.name]
         environment = clean_environment(PORT=str(port), **environment)
         super().__init__(command, port, "/health", folder, environment)
 

@@ -1,36 +1,60 @@
-"""A real Prometheus scrapes the gateway; every expression of the dashboard finds data."""
+"""Compose, Prometheus' and Grafana's files fit together. A real Prometheus scrapes a gateway under mixed load:
+every expression of dashboards, alerts and recorded rules finds data, and the alerts that the load calls for
+are set off."""
 
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from processes import HERE, Gateway
-from prompts import LONG, LONG_TOKENS, native
+import mixed
+from processes import HERE, Gateway, Llama, free_port
+from scripted import Upstream
 
 CHECK = HERE.parent / "ops" / "check.py"
+# What the load sets off, firing or about to.
+ACTIVE = [
+    "TidegateAnswersTruncated",
+    "TidegateModelOut",
+    "TidegatePermitsExhausted",
+    "TidegateQueueStuck",
+    "TidegateRequestsRefused",
+    "TidegateStreamsFailing",
+    "TidegateTargetOut",
+    "TidegateUpstreamDown",
+]
 
 
-@pytest.mark.timeout(240)
-def test_dashboards_find_data(gateway: Gateway):
-    prometheus = os.environ.get("PROMETHEUS_BIN")
-    if not prometheus:
-        pytest.skip("not run: PROMETHEUS_BIN is not set")
-    if not shutil.which("npm"):
-        pytest.skip("not run: Grafana's schema is made by npm")
-    for _ in range(3):
-        assert gateway.post("/api/chat", native(tokens=8, stream=False)).status == 200
-    left = gateway.post("/api/chat", native(LONG, LONG_TOKENS))
-    next(left.events())
-    left.close()
-    assert gateway.post("/api/chat", {}).status == 400
-    where = ["--metrics-url", f"{gateway.url}/metrics", "--prometheus", prometheus]
-    where += ["--cache-dir", str(pathlib.Path(os.environ["REAL_PARTS"], "grafana"))]
+def check(*arguments: str, seconds: float) -> None:
     done = subprocess.run(
-        [sys.executable, CHECK, *where], capture_output=True, text=True, timeout=200
+        [sys.executable, CHECK, *arguments], capture_output=True, text=True, timeout=seconds
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# npm and the schema's generator take their time, once.
+@pytest.mark.timeout(420)
+def test_files_fit_together():
+    if not shutil.which("npm"):
+        pytest.skip("not run: Grafana's schema is made by npm")
+    where = ["--cache-dir", str(pathlib.Path(os.environ["REAL_PARTS"], "grafana"))]
+    if prometheus := os.environ.get("PROMETHEUS_BIN"):
+        where += ["--prometheus", prometheus]
+    check(*where, seconds=400)
+
+
+@pytest.mark.timeout(240)
+def test_expressions_find_data(llama: Llama, start_gateway: Callable[..., Gateway]):
+    prometheus = os.environ.get("PROMETHEUS_BIN")
+    if not prometheus:
+        pytest.skip("not run: PROMETHEUS_BIN is not set")
+    with Upstream(mixed.script) as scripted:
+        gateway = start_gateway(mixed.config(llama, scripted, free_port()))
+        where = ["--metrics-url", f"{gateway.url}/metrics", "--prometheus", prometheus]
+        with mixed.load(gateway):
+            check(*where, "--active", ",".join(ACTIVE), seconds=200)

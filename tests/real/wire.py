@@ -82,23 +82,35 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
 
     def call(
-        self, method: str, path: str, body: dict | None = None, seconds: float = 60
+        self,
+        method: str,
+        path: str,
+        body: dict | None = None,
+        seconds: float = 60,
+        **headers: str,
     ) -> http.client.HTTPConnection:
         """Sends a request on a connection of its own, and does not wait."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
-        headers = {} if body is None else {"content-type": "application/json"}
+        headers |= {} if body is None else {"content-type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         return connection
 
-    def send(self, method: str, path: str, body: dict | None = None, seconds: float = 60) -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: dict | None = None,
+        seconds: float = 60,
+        **headers: str,
+    ) -> Reply:
         """As `call`; gives the reply once its head is there."""
-        return Reply(self.call(method, path, body, seconds))
+        return Reply(self.call(method, path, body, seconds, **headers))
 
     def get(self, path: str) -> Reply:
         return self.send("GET", path)
 
-    def post(self, path: str, body: dict) -> Reply:
-        return self.send("POST", path, body)
+    def post(self, path: str, body: dict, **headers: str) -> Reply:
+        return self.send("POST", path, body, **headers)
 
     def answers(self, path: str) -> bool:
         """Whether a request to `path` succeeds, now."""

@@ -65,8 +65,14 @@ pub fn of_dashboard(value: &Value) -> Vec<String> {
     }
 }
 
-/// The expressions of alerting rules in YAML: behind `expr:`, or on the deeper lines below it.
-pub fn of_alerts(yaml: &str) -> Vec<String> {
+/// The names under which rules in YAML record.
+pub fn recorded(yaml: &str) -> Vec<String> {
+    let names = yaml.lines().filter_map(|line| line.trim_start().strip_prefix("- record:"));
+    names.map(|name| name.trim().to_owned()).collect()
+}
+
+/// The expressions of rules in YAML: behind `expr:`, or on the deeper lines below it.
+pub fn of_rules(yaml: &str) -> Vec<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let lines: Vec<_> = yaml.lines().collect();
     let rules = lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("expr:"));
@@ -77,6 +83,41 @@ pub fn of_alerts(yaml: &str) -> Vec<String> {
         below.fold(begin.to_owned(), |text, line| text + " " + line.trim())
     };
     rules.map(expression).collect()
+}
+
+/// Takes the names of what is recorded out of the expressions, and says which of them none has, and which
+/// names of that kind are left.
+pub fn recording_faults(expressions: &mut [String], recorded: &[String]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in recorded {
+        let mut is_used = false;
+        for text in &mut *expressions {
+            while let Some(begin) = whole(text, name) {
+                text.replace_range(begin..begin + name.len(), " ");
+                is_used = true;
+            }
+        }
+        if !is_used {
+            faults.push(format!("{name}: recorded, and in no panel, alert or other rule"));
+        }
+    }
+    let is_level = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let left = expressions.iter().flat_map(|text| {
+        let code = code(text);
+        let at: Vec<_> = code.match_indices(':').map(|(at, _)| at).collect();
+        at.into_iter().filter(move |at| code[..*at].ends_with(is_level)).map(move |_| text)
+    });
+    faults.extend(left.map(|text| format!("{text}: names what is not recorded")));
+    faults
+}
+
+/// Where a text has a name that goes on at neither end.
+fn whole(text: &str, name: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut found = text.match_indices(name).map(|(begin, _)| begin);
+    found.find(|begin| {
+        !text[..*begin].ends_with(is_part) && !text[begin + name.len()..].starts_with(is_part)
+    })
 }
 
 /// The metrics that an expression names.
@@ -155,6 +196,22 @@ fn a_metric_that_is_unknown_unshown_or_unexplained_is_found() {
 }
 
 #[test]
+fn what_is_recorded_is_used_and_what_is_used_is_recorded() {
+    let yaml =
+        "rules:\n  - record: model:a:p99\n    expr: a\n  - record: model:a:p99_5m\n    expr: b\n";
+    assert_eq!(recorded(yaml), ["model:a:p99", "model:a:p99_5m"]);
+    let check = |expressions: &[&str]| {
+        let mut expressions: Vec<_> = expressions.iter().map(|&text| text.to_owned()).collect();
+        let faults = recording_faults(&mut expressions, &recorded(yaml));
+        (faults, expressions.concat())
+    };
+    let both = ["max(model:a:p99{x=\"y:z\"}) > 1", "model:a:p99_5m"];
+    assert_eq!(check(&both), (Vec::new(), "max( {x=\"y:z\"}) > 1 ".to_owned()));
+    assert_eq!(check(&both[1..]).0.len(), 1, "that one begins like the other is not enough");
+    assert_eq!(check(&[&both[..], &["model:b:p99"]].concat()).0.len(), 2, "once for each colon");
+}
+
+#[test]
 fn an_expression_names_its_metrics_only() {
     let text = "histogram_quantile(0.95, sum by (le, model) (rate(a_bucket{job=\"j\", p!~\"/m|x\"}\
                 [$__rate_interval]))) / on (instance) group_left b offset 5m or vector(0) > 1e3";
@@ -164,7 +221,7 @@ fn an_expression_names_its_metrics_only() {
 #[test]
 fn expressions_are_found_wherever_they_stand() {
     let yaml = "- alert: A\n  expr: up == 0\n  for: 1m\n- alert: B\n  expr: >-\n    rate(a\n    [5m])\n  for: 1m\n";
-    assert_eq!(of_alerts(yaml), ["up == 0", " rate(a [5m])"]);
+    assert_eq!(of_rules(yaml), ["up == 0", " rate(a [5m])"]);
     let dashboard = serde_json::json!({
         "panels": [{ "title": "t", "panels": [{ "targets": [{ "expr": "a" }, { "expr": "b" }] }] }],
         "templating": { "list": [{ "query": { "query": "label_values(c, model)" } }] },

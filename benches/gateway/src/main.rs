@@ -23,6 +23,7 @@ mod script;
 mod soak;
 mod target;
 mod upstream;
+mod watched;
 mod workload;
 
 use std::cell::Cell;
@@ -74,6 +75,7 @@ enum Command {
     Soak(soak::Arguments),
     Idle(soak::idle::Arguments),
     Fleet(fleet::Arguments),
+    Console(watched::Arguments),
 }
 
 const WORKLOADS: [Workload; 9] = [
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         Some(Command::Soak(soak)) => soak::run(soak),
         Some(Command::Idle(idle)) => soak::idle::run(idle).map(|()| true),
         Some(Command::Fleet(fleet)) => fleet::run(fleet).map(|()| true),
+        Some(Command::Console(console)) => watched::run(console).map(|()| true),
         None => run(&arguments).map(|()| true),
     };
     match done {

@@ -1,6 +1,7 @@
 //! The pool: permits are conserved, whoever comes, leaves, finishes or loses its turn.
 
 use futures::FutureExt;
+use prometheus::{Gauge, IntCounter, IntGauge};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +13,7 @@ fn gauges() -> PoolGauges {
         in_use: gauge("in_use"),
         queued: gauge("queued"),
         by_class: [gauge("low"), gauge("normal"), gauge("high")],
+        oldest: Gauge::new("oldest", "help").unwrap(),
         preemptions: IntCounter::new("preemptions", "help").unwrap(),
     }
 }
@@ -286,4 +288,23 @@ proptest! {
         prop_assert_eq!(pool.lock().taken, 0);
         prop_assert_eq!(pool.gauges.in_use.get(), 0);
     }
+}
+
+#[test]
+fn the_age_of_the_queue_is_that_of_who_has_waited_longest_and_ends_with_it() {
+    let pool = pool(1, 2, false);
+    let oldest = || pool.gauges.oldest.get();
+    let _held = now(ask(&pool, NORMAL));
+    let first = later(ask(&pool, LOW));
+    let between = Instant::now();
+    let second = later(ask(&pool, HIGH));
+    let then = Instant::now() + Duration::from_secs(60);
+    let since = then.duration_since(between).as_secs_f64();
+    pool.measure(then);
+    assert!(oldest() >= since, "{} of {since}", oldest());
+    drop(first);
+    pool.measure(then);
+    assert!(oldest() <= since && oldest() > 0.0, "{} of {since}", oldest());
+    drop(second);
+    assert!(oldest() <= 0.0, "though nobody measures");
 }

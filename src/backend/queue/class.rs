@@ -55,6 +55,10 @@ impl<T> Class<T> {
         self.ring.len()
     }
 
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.callers.values().flat_map(|own| own.waiting.values()).map(|waiting| &waiting.item)
+    }
+
     /// How many requests of a caller wait here.
     pub fn len_of(&self, caller: &Party) -> usize {
         self.callers.get(caller).map_or(0, |own| own.waiting.len())

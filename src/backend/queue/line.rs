@@ -86,6 +86,11 @@ impl<T> Line<T> {
         self.classes[class as usize].len()
     }
 
+    /// All that wait, in no order.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.classes.iter().flat_map(Class::items)
+    }
+
     /// The highest class that anybody waits in.
     pub fn highest(&self) -> Option<Priority> {
         Priority::ALL.into_iter().rev().find(|class| self.len_of(*class) > 0)

@@ -5,7 +5,8 @@
 //! - [`class`]: those of one class. Turns go round its callers, whatever each has waiting.
 //! - [`pace`]: how long a wait will be, from how long recent answers took.
 //!
-//! Each operation costs O(log n), but for [`Line::survey`], which tells all their places at once.
+//! Each operation costs O(log n), but for [`Line::survey`], which tells all their places at once, and
+//! [`Line::items`].
 
 pub mod class;
 pub mod line;

@@ -86,7 +86,7 @@ impl Desk {
             Ok(command) => command,
             Err(Malformed { kind, name, failure }) => {
                 self.record_refusal(kind.unwrap_or(UNKNOWN), &failure);
-                return Some(self.refused(kind, name.as_deref(), &failure));
+                return Some(Self::refused(kind, name.as_deref(), &failure));
             }
         };
         let (kind, name) = (command.kind(), command.name().map(str::to_owned));
@@ -97,7 +97,7 @@ impl Desk {
                 if !has_record {
                     self.record_refusal(kind, &failure);
                 }
-                Some(self.refused(Some(kind), name.as_deref(), &failure))
+                Some(Self::refused(Some(kind), name.as_deref(), &failure))
             }
         }
     }
@@ -111,7 +111,7 @@ impl Desk {
         record.failed(failure.kind);
     }
 
-    fn refused(&self, to: Option<&'static str>, name: Option<&str>, failure: &Failure) -> Reply {
+    fn refused(to: Option<&'static str>, name: Option<&str>, failure: &Failure) -> Reply {
         let status = status_of(failure.kind).as_u16();
         Reply::Message(socket::refused(to, name, status, failure))
     }

@@ -87,7 +87,7 @@ impl AccessLog {
     pub(super) fn write(&self, access: &Access) {
         // Probes come every few seconds and would bury the rest.
         if let Some(Came::Http { path, status, .. }) = &access.came
-            && matches!(path.as_str(), "/health" | "/ready" | "/metrics")
+            && is_probe(path)
             && *status < 400
         {
             tracing::debug!(path, status, "probe");
@@ -113,6 +113,12 @@ impl AccessLog {
             }
         }
     }
+}
+
+/// Whether it is asked for every few seconds, by a program.
+#[must_use]
+pub fn is_probe(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/metrics")
 }
 
 /// One line of the log, with the same names; its time is the line's own.

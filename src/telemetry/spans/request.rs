@@ -1,4 +1,4 @@
-//! The span of a request over HTTP, and that of its way to a ticket.
+//! The span of a request over HTTP, and that of its way to a ticket: who asks, whether it may, what it means.
 
 use std::time::Duration;
 
@@ -46,24 +46,13 @@ impl RequestSpan {
     }
 }
 
-/// From a request's arrival to its ticket: who asks, whether it may, what it means.
-pub struct AdmissionSpan(Span);
-
-impl AdmissionSpan {
-    /// `since` the request arrived.
-    #[must_use]
-    pub fn begin(trace: &Trace, since: Duration) -> Self {
-        Self(trace.span("admission", SpanKind::Internal, clock::ago(since)))
-    }
-
-    /// It has a ticket for a model of the configuration.
-    pub fn admitted(mut self, model: &str) {
-        if self.0.is_recording() {
-            self.0.set(REQUEST_MODEL, model.to_owned());
-        }
-    }
-
-    pub fn refused(mut self, kind: ErrorKind) {
-        self.0.failed(kind.code());
+/// The span from a request's arrival, `since` which so much time has passed, to its ticket for a model of the
+/// configuration, or to its refusal.
+pub fn admission(trace: &Trace, since: Duration, came_to: Result<&str, ErrorKind>) {
+    let mut span = trace.span("admission", SpanKind::Internal, clock::ago(since));
+    match came_to {
+        Ok(model) if span.is_recording() => span.set(REQUEST_MODEL, model.to_owned()),
+        Ok(_) => {}
+        Err(kind) => span.failed(kind.code()),
     }
 }
