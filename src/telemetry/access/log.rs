@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_protocol::ErrorKind;
@@ -19,9 +20,11 @@ const LINE_BYTES: usize = 1024;
 /// What a record is called where records of all kinds meet.
 const EVENT: &str = "tidegate.request";
 
-/// Takes the record of every request.
+/// Takes the record of every request; clones are the same.
 #[derive(Clone)]
-pub struct AccessLog {
+pub struct AccessLog(Arc<Sinks>);
+
+struct Sinks {
     to_log: bool,
     file: Option<Lines>,
     exporter: Option<AccessExporter>,
@@ -52,35 +55,36 @@ impl AccessLog {
             let lines = Lines::to_file(path.clone(), config.buffer_bytes, dropped);
             lines.map_err(|source| CannotWrite { path: path.clone(), source })
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Sinks {
             to_log: config.log,
             file: config.file.as_ref().map(open).transpose()?,
             exporter: otlp.logger(),
             gen_ai: otlp.gen_ai(),
             rejections: metrics.rejections.clone(),
-        })
+        })))
     }
 
     /// Counts refusals and nothing else.
     #[must_use]
     pub fn off(metrics: &Metrics) -> Self {
         let rejections = metrics.rejections.clone();
-        Self { to_log: false, file: None, exporter: None, gen_ai: None, rejections }
+        let (file, exporter, gen_ai) = (None, None, None);
+        Self(Arc::new(Sinks { to_log: false, file, exporter, gen_ai, rejections }))
     }
 
     /// The file may have been moved away.
     pub fn reopen(&self) {
-        self.file.iter().for_each(Lines::reopen);
+        self.0.file.iter().for_each(Lines::reopen);
     }
 
     /// Waits for what is still to be written.
     pub fn flush(&self, limit: Duration) {
-        self.file.iter().for_each(|file| file.flush(limit));
+        self.0.file.iter().for_each(|file| file.flush(limit));
     }
 
     /// Counts a refusal of the gateway itself, which its record has not been told of.
     pub(super) fn count(&self, failure: ErrorKind) {
-        self.rejections.count(failure);
+        self.0.rejections.count(failure);
     }
 
     /// Writes one record, wherever it goes, without waiting for it.
@@ -93,18 +97,19 @@ impl AccessLog {
             tracing::debug!(path, status, "probe");
             return;
         }
-        if let (Some(gen_ai), Some(measured)) = (&self.gen_ai, access.measured()) {
+        let Sinks { to_log, file, exporter, gen_ai, .. } = &*self.0;
+        if let (Some(gen_ai), Some(measured)) = (gen_ai, access.measured()) {
             gen_ai.record(&measured);
         }
-        if let Some(exporter) = &self.exporter
+        if let Some(exporter) = exporter
             && let Ok(record) = serde_json::to_value(access)
         {
             exporter.emit(EVENT, Severity::Info, access.trace.as_ref(), &record);
         }
-        if self.to_log && tracing::enabled!(tracing::Level::INFO) {
+        if *to_log && tracing::enabled!(tracing::Level::INFO) {
             log(&access.fields());
         }
-        if let Some(file) = &self.file {
+        if let Some(file) = file {
             let mut line = Vec::with_capacity(LINE_BYTES);
             // Nothing in a record can fail to be written to memory.
             if serde_json::to_writer(&mut line, access).is_ok() {
@@ -124,7 +129,6 @@ pub fn is_probe(path: &str) -> bool {
 /// One line of the log, with the same names; its time is the line's own.
 fn log(fields: &Fields<'_>) {
     let [
-        _,
         id,
         trace_id,
         client_request_id,

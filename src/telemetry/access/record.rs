@@ -126,8 +126,9 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The fields of a record, in the order in which they are written; those that are not known have no value.
-pub type Fields<'a> = [(&'static str, Option<Value<'a>>); 27];
+/// The fields of a record but for its time, in the order in which they are written; those that are not known
+/// have no value.
+pub type Fields<'a> = [(&'static str, Option<Value<'a>>); 26];
 
 impl Access {
     #[must_use]
@@ -189,7 +190,6 @@ impl Access {
             None => (None, None),
         };
         [
-            ("timestamp", Some(Value::Text(rfc3339(self.arrived_unix_ns).into()))),
             ("id", Some(Value::Text(self.id.to_string().into()))),
             ("trace_id", trace_id.map(|id| Value::Text(id.to_string().into()))),
             ("client_request_id", self.client_request_id.as_deref().map(Value::text)),
@@ -223,11 +223,11 @@ impl Access {
     }
 }
 
-/// As one object, without what is not known.
+/// As one object, with the time of its arrival and without what is not known.
 impl Serialize for Access {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = self.fields();
-        let known = fields.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        serializer.collect_map(known)
+        let arrived = Some(Value::Text(rfc3339(self.arrived_unix_ns).into()));
+        let fields = std::iter::once(("timestamp", arrived)).chain(self.fields());
+        serializer.collect_map(fields.filter_map(|(name, value)| Some((name, value?))))
     }
 }
