@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidegate_protocol::{ErrorKind, Failure, Request};
@@ -166,6 +167,7 @@ impl Pump {
             Arc::clone(&asked.request)
         };
         let provider = Rc::clone(&upstream.provider);
+        self.job.asked.fetch_add(1, Ordering::Relaxed);
         let mut serving = serving;
         let trace = self.job.trace.as_ref().and_then(|trace| serving.trace(trace, &request));
         let opening = provider.open(Call { request, id: self.job.id, trace, pool, reading });

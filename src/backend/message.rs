@@ -1,6 +1,7 @@
 //! What a backend is asked, and what it tells the stream that asked.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
@@ -27,6 +28,8 @@ pub struct Generate {
     pub claimant: Claimant,
     /// Where it is part of a trace.
     pub trace: Option<Trace>,
+    /// Counts how often upstreams are asked.
+    pub asked: Arc<AtomicU32>,
     /// Is told everything, from the queue to the end.
     pub stream: Arc<Recipient<Progress>>,
     /// Ends the work at once, in any phase: leaves the queue, closes the upstream connection.

@@ -191,7 +191,7 @@ impl StreamActor {
     fn retrying(&mut self, reason: RetryReason, failure: &Failure) {
         self.recorder.retried(reason.as_str());
         let StreamMeta { id, model, log_span, .. } = &self.meta;
-        let (attempt, reason) = (self.recorder.attempts(), reason.as_str());
+        let (attempt, reason) = (self.recorder.attempts() + 1, reason.as_str());
         let error = failure.logged();
         tracing::info!(parent: log_span, %id, model, attempt, reason, error, "the upstream is asked once more");
     }
@@ -200,7 +200,7 @@ impl StreamActor {
         self.recorder.failed_over(cause, failure.kind);
         let StreamMeta { id, model, target, log_span, .. } = &self.meta;
         let (target, cause) = (target.as_deref().unwrap_or_default(), cause.as_str());
-        let (attempt, error) = (self.recorder.attempts(), failure.logged());
+        let (attempt, error) = (self.recorder.attempts() + 1, failure.logged());
         tracing::info!(parent: log_span, %id, model, target, cause, attempt, error, "another target is asked");
     }
 
@@ -274,6 +274,7 @@ impl Actor for StreamActor {
             need,
             claimant,
             trace,
+            asked: self.recorder.asked(),
             stream: Arc::new(ctx.address().recipient()),
             cancel: self.control.token.clone(),
         });
@@ -296,7 +297,7 @@ impl Handler<Progress> for StreamActor {
             }
             Progress::Asked { target } => {
                 self.state = State::Connecting;
-                self.recorder.asked(&target);
+                self.recorder.goes_to(&target);
                 self.meta.target = Some(target);
             }
             Progress::FailedOver { cause, failure } => self.failed_over(cause, &failure),

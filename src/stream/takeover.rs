@@ -4,7 +4,7 @@ use tidegate_protocol::Failure;
 
 use super::spec::StreamMeta;
 use super::transcript::Transcript;
-use crate::backend::{HedgeResult, Takeover};
+use crate::backend::Takeover;
 use crate::telemetry::StreamRecorder;
 
 /// Notes it, before anything that the other model says is passed on.
@@ -21,7 +21,7 @@ pub(super) fn note(
     };
     match takeover {
         Takeover::Hedged(result) => {
-            recorder.hedged(result.as_str(), result != HedgeResult::Refused);
+            recorder.hedged(result.as_str());
         }
         Takeover::Instead { by, cause, failure } => {
             log(&by, &failure, 0, "another model answers instead");

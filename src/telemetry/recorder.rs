@@ -1,6 +1,7 @@
 //! The drop guard that records one stream: its outcome exactly once, on every path.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_protocol::{ErrorKind, Outcome, Usage};
@@ -25,7 +26,8 @@ pub struct StreamRecorder {
     first_token: Option<Instant>,
     last_token: Option<Instant>,
     queue_wait: Duration,
-    attempts: u32,
+    /// How often upstreams were asked, counted by who asks.
+    asked: Arc<AtomicU32>,
     continuations: u32,
     chunks: u64,
     outcome: Option<Outcome>,
@@ -46,7 +48,7 @@ impl StreamRecorder {
             first_token: None,
             last_token: None,
             queue_wait: Duration::ZERO,
-            attempts: 0,
+            asked: Arc::default(),
             continuations: 0,
             chunks: 0,
             outcome: None,
@@ -67,13 +69,19 @@ impl StreamRecorder {
         self
     }
 
+    /// Where it is counted how often upstreams are asked.
+    #[must_use]
+    pub fn asked(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.asked)
+    }
+
     /// The request waits for its turn.
     pub fn queued(&mut self) {
         self.span.iter_mut().for_each(|span| span.queued());
     }
 
     /// The request goes to one of several targets.
-    pub fn asked(&self, target: &Arc<str>) {
+    pub fn goes_to(&self, target: &Arc<str>) {
         self.record.iter().for_each(|record| record.asked(target));
     }
 
@@ -88,19 +96,16 @@ impl StreamRecorder {
             let own_share = now.duration_since(self.arrived).saturating_sub(queue_wait);
             self.metrics.overhead.observe(own_share.as_secs_f64());
         }
-        self.attempts += 1;
     }
 
     /// The upstream did not take the request; it goes out once more.
     pub fn retried(&mut self, reason: &'static str) {
-        self.attempts += 1;
         self.metrics.count_retry(reason);
         self.event("retry", reason);
     }
 
     /// A target gave no answer; another is asked.
     pub fn failed_over(&mut self, cause: Cause, failure: ErrorKind) {
-        self.attempts += 1;
         self.metrics.count_failover(cause);
         self.event("failover", cause.as_str());
         self.metrics.count_upstream_failure(failure);
@@ -108,7 +113,6 @@ impl StreamRecorder {
 
     /// The model `by` was asked instead, and answers or does not.
     pub fn fell_back(&mut self, by: &Arc<str>, cause: Cause, answers: bool) {
-        self.attempts += 1;
         self.record.iter().filter(|_| answers).for_each(|record| record.answered_by(by));
         self.metrics.count_fallback(cause, answers);
         self.event("fallback", cause.as_str());
@@ -117,7 +121,6 @@ impl StreamRecorder {
     /// The upstream failed, and the model `by` goes on with the answer.
     pub fn continued(&mut self, by: &Arc<str>, failure: ErrorKind) {
         self.record.iter().for_each(|record| record.answered_by(by));
-        self.attempts += 1;
         self.continuations += 1;
         self.metrics.count_continuation(true);
         self.event("continuation", failure.code());
@@ -126,13 +129,11 @@ impl StreamRecorder {
 
     /// Another model was to go on with the answer, and did not.
     pub fn not_continued(&mut self) {
-        self.attempts += 1;
         self.metrics.count_continuation(false);
     }
 
-    /// The first token was late; `asked` says whether a second model was asked.
-    pub fn hedged(&mut self, result: &'static str, asked: bool) {
-        self.attempts += u32::from(asked);
+    /// The first token was late, and this is what asking a second model came to.
+    pub fn hedged(&mut self, result: &'static str) {
         self.metrics.count_hedge(result);
         self.event("hedge", result);
     }
@@ -180,7 +181,7 @@ impl StreamRecorder {
             self.metrics.inter_token.observe(gap.as_secs_f64());
         }
         self.record.iter().for_each(|record| record.ended(self.came_to(outcome, failure, usage)));
-        let attempts = self.attempts;
+        let attempts = self.attempts();
         self.span.iter_mut().for_each(|span| span.end(outcome, failure, usage, attempts));
     }
 
@@ -188,9 +189,9 @@ impl StreamRecorder {
         Ended {
             outcome,
             failure,
-            attempts: self.attempts,
+            attempts: self.attempts(),
             continuations: self.continuations,
-            queue_wait: self.queue_wait,
+            queue_wait: self.dispatched.map(|_| self.queue_wait),
             time_to_first_token: self.time_to_first_token(),
             duration: self.age(),
             usage,
@@ -232,7 +233,7 @@ impl StreamRecorder {
     /// How often the request went to the upstream.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// How often another model went on with the answer.
@@ -297,7 +298,7 @@ mod tests {
         let mut stream = recorder(&metrics);
         stream.dispatched(Duration::from_secs(2));
         stream.dispatched(Duration::from_secs(5));
-        assert_eq!((stream.attempts(), stream.queue_wait()), (2, Duration::from_secs(5)));
+        assert_eq!(stream.queue_wait(), Duration::from_secs(5));
         let text = text(&metrics);
         for line in [
             "ai_gateway_queue_wait_seconds_count{model=\"m\"} 2",

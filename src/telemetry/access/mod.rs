@@ -49,7 +49,8 @@ pub struct Ended {
     pub failure: Option<ErrorKind>,
     pub attempts: u32,
     pub continuations: u32,
-    pub queue_wait: Duration,
+    /// None where its turn never came.
+    pub queue_wait: Option<Duration>,
     pub time_to_first_token: Option<Duration>,
     /// From the request's arrival to the stream's end.
     pub duration: Duration,

@@ -64,7 +64,8 @@ pub struct Generated {
     pub outcome: Option<Outcome>,
     pub attempts: u32,
     pub continuations: u32,
-    pub queue_wait: Duration,
+    /// None where its turn never came.
+    pub queue_wait: Option<Duration>,
     pub time_to_first_token: Option<Duration>,
     /// From the request's arrival to the stream's end.
     pub duration: Duration,
@@ -87,7 +88,7 @@ impl Generated {
             outcome: None,
             attempts: 0,
             continuations: 0,
-            queue_wait: Duration::ZERO,
+            queue_wait: None,
             time_to_first_token: None,
             duration: Duration::ZERO,
             prompt_tokens: None,
@@ -211,7 +212,7 @@ impl Access {
             ("code", self.failure.map(|failure| Value::text(failure.code()))),
             ("attempts", stream.map(|stream| count(stream.attempts))),
             ("continuations", stream.map(|stream| count(stream.continuations))),
-            ("queue_wait_ms", stream.map(|stream| Value::millis(stream.queue_wait))),
+            ("queue_wait_ms", stream.and_then(|stream| stream.queue_wait).map(Value::millis)),
             (
                 "time_to_first_token_ms",
                 stream.and_then(|stream| stream.time_to_first_token).map(Value::millis),

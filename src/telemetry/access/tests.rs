@@ -50,7 +50,7 @@ fn ended(outcome: Outcome, failure: Option<ErrorKind>) -> Ended {
         failure,
         attempts: 2,
         continuations: 1,
-        queue_wait: Duration::from_millis(20),
+        queue_wait: Some(Duration::from_millis(20)),
         duration: Duration::from_millis(40),
         time_to_first_token: Some(Duration::from_millis(30)),
         usage: Some(usage),

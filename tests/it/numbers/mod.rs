@@ -208,8 +208,8 @@ fn compare_upstreams(
     all.of("attempts", &[("metrics", &results), ("records", &attempts)]);
     all.number("attempts", &[("upstreams", asked), ("records", attempts.sum())]);
     let went_out = records.by(|record| {
-        let went_out = record["attempts"].as_u64()? > 0;
-        went_out.then(|| record["model"].as_str().unwrap().to_owned())
+        record["queue_wait_ms"].as_f64()?;
+        Some(record["model"].as_str().unwrap().to_owned())
     });
     for metric in [
         "ai_gateway_queue_wait_seconds_count",

@@ -127,7 +127,7 @@ impl Sums {
         self.add("prompt tokens", model, count("prompt_tokens"));
         self.add("completion tokens", model, count("completion_tokens"));
         self.attempts(model, count("attempts"));
-        self.add("streams sent", model, u64::from(count("attempts") > 0));
+        self.add("streams sent", model, u64::from(record["queue_wait_ms"].is_number()));
         let has_token = record.get("time_to_first_token_ms").is_some();
         self.add("first tokens", model, u64::from(has_token));
     }
@@ -195,7 +195,7 @@ mod tests {
         records.record(&json!({
             "method": "POST", "path": "/api/chat", "status": 200, "model": "m",
             "outcome": "truncated", "code": "TRUNCATED", "attempts": 2, "prompt_tokens": 5,
-            "completion_tokens": 7, "time_to_first_token_ms": 1.5,
+            "completion_tokens": 7, "queue_wait_ms": 0.0, "time_to_first_token_ms": 1.5,
         }));
         records.record(&json!({
             "method": "DELETE", "path": "/api/chat/0123", "status": 404, "code": "NOT_FOUND",
