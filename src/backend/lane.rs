@@ -179,8 +179,8 @@ pub struct Serving {
     pick: Pick,
     lane: Rc<Lane>,
     told: bool,
-    /// Where it is part of a trace.
-    span: Option<UpstreamSpan>,
+    /// Where it is part of a trace: most are not, and this moves from future to future.
+    span: Option<Box<UpstreamSpan>>,
     /// Dropped behind the pick.
     _freed: Freed,
 }
@@ -232,7 +232,7 @@ impl Serving {
         };
         let span = UpstreamSpan::begin(trace, &asking);
         let inside = span.inside().clone();
-        self.span = Some(span);
+        self.span = Some(Box::new(span));
         Some(inside)
     }
 
@@ -248,7 +248,7 @@ impl Serving {
 
     /// The first piece of the answer is there.
     pub fn begun(&mut self) {
-        self.span.iter_mut().for_each(UpstreamSpan::begun);
+        self.span.iter_mut().for_each(|span| span.begun());
         self.pick.begun(Instant::now());
     }
 
