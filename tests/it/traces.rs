@@ -89,7 +89,9 @@ async fn a_request_that_waits_is_traced_from_its_client_to_its_upstream() {
     let collector = Collector::start();
     let model = openai_model(&upstream, "max_concurrency = 1");
     let gateway = TestGateway::start(&(model + &to(&collector))).await;
-    let first = gateway.client.open("/api/chat", &native("first")).await;
+    // Its head comes with its first piece.
+    let body = native("first").to_string();
+    let first = gateway.client.send("POST", "/api/chat", Some(&body)).await;
     upstream.wait_for_chats(1).await;
     let mut second = traced(&gateway).open("/api/chat", &native("second")).await;
     second.read_until("chat.queued").await;

@@ -31,7 +31,7 @@ use opentelemetry_otlp::{
     WithHttpConfig,
 };
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{self, BatchLogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
@@ -159,12 +159,20 @@ impl Otlp {
     }
 }
 
+impl Drop for Otlp {
+    /// Left to themselves, the SDK's providers would wait seconds for a collector that does not answer.
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}
+
 /// Side by side, for the SDK waits for each as long as it likes.
 fn end(done: &mpsc::Sender<()>, shutdown: impl FnOnce() -> OTelSdkResult + Send + 'static) {
     let done = done.clone();
     let run = move || {
-        if let Err(error) = shutdown() {
-            tracing::warn!(%error, "not all telemetry was sent before the end");
+        match shutdown() {
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
+            Err(error) => tracing::warn!(%error, "not all telemetry was sent before the end"),
         }
         drop(done);
     };
