@@ -24,6 +24,12 @@ pub fn unix_seconds() -> u64 {
 /// Unix time in nanoseconds.
 #[must_use]
 pub fn unix_nanos() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    unix_nanos_ago(Duration::ZERO)
+}
+
+/// Unix time in nanoseconds, so long ago.
+#[must_use]
+pub fn unix_nanos_ago(duration: Duration) -> u64 {
+    let then = ago(duration).duration_since(UNIX_EPOCH);
+    then.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

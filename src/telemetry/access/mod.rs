@@ -58,6 +58,18 @@ pub struct Ended {
     pub chunks: u64,
 }
 
+impl Ended {
+    /// As the upstream reports them.
+    fn prompt_tokens(&self) -> Option<u64> {
+        self.usage.map(|usage| usage.prompt_tokens)
+    }
+
+    /// As the upstream reports them, else chunks passed on.
+    fn completion_tokens(&self) -> u64 {
+        self.usage.map_or(self.chunks, |usage| usage.completion_tokens)
+    }
+}
+
 impl AccessRecord {
     #[must_use]
     pub fn open(log: &AccessLog, id: StreamId, arrived: Instant) -> Self {
@@ -111,12 +123,12 @@ impl AccessRecord {
 
     /// A stream begins that answers it.
     pub fn begun(&self, begun: Begun) {
-        self.lock().stream = Some(Generated::new(begun));
+        self.lock().stream = Some(Generated { begun, answered_by: None, ended: None });
     }
 
     pub fn asked(&self, target: &Arc<str>) {
         if let Some(stream) = &mut self.lock().stream {
-            stream.target = Some(Arc::clone(target));
+            stream.begun.target = Some(Arc::clone(target));
         }
     }
 
@@ -133,14 +145,7 @@ impl AccessRecord {
         let access = &mut *access;
         access.failure = access.failure.or(ended.failure);
         if let Some(stream) = &mut access.stream {
-            stream.outcome = Some(ended.outcome);
-            stream.attempts = ended.attempts;
-            stream.continuations = ended.continuations;
-            stream.queue_wait = ended.queue_wait;
-            stream.time_to_first_token = ended.time_to_first_token;
-            stream.duration = ended.duration;
-            stream.prompt_tokens = ended.usage.map(|usage| usage.prompt_tokens);
-            stream.completion_tokens = ended.usage.map_or(ended.chunks, |u| u.completion_tokens);
+            stream.ended = Some(ended);
         }
     }
 

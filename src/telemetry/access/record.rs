@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use tidegate_protocol::ollama::client::stamp::rfc3339;
 use tidegate_protocol::{ErrorKind, Outcome, StreamId};
 
-use super::Begun;
+use super::{Begun, Ended};
 use crate::telemetry::clock;
 use crate::telemetry::otlp::Measured;
 use crate::telemetry::trace::Trace;
@@ -20,7 +20,6 @@ use crate::telemetry::trace::Trace;
 pub struct Access {
     pub id: StreamId,
     pub arrived: Instant,
-    pub arrived_unix_ns: u64,
     /// Its place in the trace that it is part of.
     pub trace: Option<Trace>,
     /// The id its client gave it.
@@ -53,48 +52,12 @@ pub enum Came {
 /// An answer that was generated for the request.
 #[derive(Debug)]
 pub struct Generated {
-    pub operation: &'static str,
-    pub dialect: &'static str,
-    pub provider: &'static str,
-    /// The last one that was asked.
-    pub target: Option<Arc<str>>,
+    /// Its target is the last one that was asked.
+    pub begun: Begun,
     /// The model that answered in place of the one that was asked for.
     pub answered_by: Option<Arc<str>>,
     /// None while it is under way.
-    pub outcome: Option<Outcome>,
-    pub attempts: u32,
-    pub continuations: u32,
-    /// None where its turn never came.
-    pub queue_wait: Option<Duration>,
-    pub time_to_first_token: Option<Duration>,
-    /// From the request's arrival to the stream's end.
-    pub duration: Duration,
-    /// As the upstream reports them.
-    pub prompt_tokens: Option<u64>,
-    /// As the upstream reports them, else chunks passed on.
-    pub completion_tokens: u64,
-}
-
-impl Generated {
-    #[must_use]
-    pub fn new(begun: Begun) -> Self {
-        let Begun { operation, dialect, provider, target } = begun;
-        Self {
-            operation,
-            dialect,
-            provider,
-            target,
-            answered_by: None,
-            outcome: None,
-            attempts: 0,
-            continuations: 0,
-            queue_wait: None,
-            time_to_first_token: None,
-            duration: Duration::ZERO,
-            prompt_tokens: None,
-            completion_tokens: 0,
-        }
-    }
+    pub ended: Option<Ended>,
 }
 
 /// An answer that was there, or under way, already.
@@ -134,11 +97,9 @@ pub type Fields<'a> = [(&'static str, Option<Value<'a>>); 26];
 impl Access {
     #[must_use]
     pub fn of(id: StreamId, arrived: Instant) -> Self {
-        let since = u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Self {
             id,
             arrived,
-            arrived_unix_ns: clock::unix_nanos().saturating_sub(since),
             trace: None,
             client_request_id: None,
             came: None,
@@ -155,25 +116,25 @@ impl Access {
     #[must_use]
     pub fn outcome(&self) -> Option<&'static str> {
         let read = self.reads.as_ref().map(|read| read.outcome.map_or(LEFT, Outcome::as_str));
-        read.or_else(|| self.stream.as_ref()?.outcome.map(Outcome::as_str))
+        read.or_else(|| Some(self.stream.as_ref()?.ended?.outcome.as_str()))
     }
 
     /// The stream that it began, as a model's answers are measured.
     #[must_use]
     pub fn measured(&self) -> Option<Measured<'_>> {
-        let stream = self.stream.as_ref()?;
-        let outcome = stream.outcome?;
-        let is_whole = outcome == Outcome::Completed;
+        let Generated { begun, ended, .. } = self.stream.as_ref()?;
+        let ended = (*ended)?;
+        let is_whole = ended.outcome == Outcome::Completed;
         Some(Measured {
-            operation: stream.operation,
-            provider: stream.provider,
+            operation: begun.operation,
+            provider: begun.provider,
             request_model: self.model.as_deref()?,
             response_model: None,
-            error_type: (!is_whole).then_some(outcome.as_str()),
-            duration: stream.duration,
-            first_token: stream.time_to_first_token,
-            input_tokens: stream.prompt_tokens,
-            output_tokens: Some(stream.completion_tokens),
+            error_type: (!is_whole).then_some(ended.outcome.as_str()),
+            duration: ended.duration,
+            first_token: ended.time_to_first_token,
+            input_tokens: ended.prompt_tokens(),
+            output_tokens: Some(ended.completion_tokens()),
         })
     }
 
@@ -181,6 +142,8 @@ impl Access {
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         let stream = self.stream.as_ref();
+        let begun = stream.map(|stream| &stream.begun);
+        let ended = stream.and_then(|stream| stream.ended);
         let trace_id = self.trace.as_ref().map(Trace::id);
         let count = |count: u32| Value::Count(count.into());
         let (http, command) = match &self.came {
@@ -201,24 +164,24 @@ impl Access {
             ("bytes", http.map(|(.., bytes)| Value::Count(bytes as u64))),
             ("owner", self.owner.as_deref().map(Value::text)),
             ("client", self.client.map(|client| Value::Text(client.to_string().into()))),
-            ("operation", stream.map(|stream| Value::text(stream.operation))),
-            ("dialect", stream.map(|stream| Value::text(stream.dialect))),
+            ("operation", begun.map(|begun| Value::text(begun.operation))),
+            ("dialect", begun.map(|begun| Value::text(begun.dialect))),
             ("model", self.model.as_deref().map(Value::text)),
-            ("provider", stream.map(|stream| Value::text(stream.provider))),
-            ("target", stream.and_then(|stream| stream.target.as_deref()).map(Value::text)),
+            ("provider", begun.map(|begun| Value::text(begun.provider))),
+            ("target", begun.and_then(|begun| begun.target.as_deref()).map(Value::text)),
             ("answered_by", stream.and_then(|s| s.answered_by.as_deref()).map(Value::text)),
             ("reads", self.reads.as_ref().map(|read| Value::Text(read.stream.to_string().into()))),
             ("outcome", self.outcome().map(Value::text)),
             ("code", self.failure.map(|failure| Value::text(failure.code()))),
-            ("attempts", stream.map(|stream| count(stream.attempts))),
-            ("continuations", stream.map(|stream| count(stream.continuations))),
-            ("queue_wait_ms", stream.and_then(|stream| stream.queue_wait).map(Value::millis)),
+            ("attempts", ended.map(|ended| count(ended.attempts))),
+            ("continuations", ended.map(|ended| count(ended.continuations))),
+            ("queue_wait_ms", ended.and_then(|ended| ended.queue_wait).map(Value::millis)),
             (
                 "time_to_first_token_ms",
-                stream.and_then(|stream| stream.time_to_first_token).map(Value::millis),
+                ended.and_then(|ended| ended.time_to_first_token).map(Value::millis),
             ),
-            ("prompt_tokens", stream.and_then(|s| s.prompt_tokens).map(Value::Count)),
-            ("completion_tokens", stream.map(|stream| Value::Count(stream.completion_tokens))),
+            ("prompt_tokens", ended.and_then(|ended| ended.prompt_tokens()).map(Value::Count)),
+            ("completion_tokens", ended.map(|ended| Value::Count(ended.completion_tokens()))),
             ("duration_ms", Some(Value::millis(self.arrived.elapsed()))),
         ]
     }
@@ -227,7 +190,8 @@ impl Access {
 /// As one object, with the time of its arrival and without what is not known.
 impl Serialize for Access {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let arrived = Some(Value::Text(rfc3339(self.arrived_unix_ns).into()));
+        let arrived =
+            Some(Value::Text(rfc3339(clock::unix_nanos_ago(self.arrived.elapsed())).into()));
         let fields = std::iter::once(("timestamp", arrived)).chain(self.fields());
         serializer.collect_map(fields.filter_map(|(name, value)| Some((name, value?))))
     }
