@@ -67,6 +67,11 @@ impl Conversation {
         self.calls.contains(id)
     }
 
+    /// Whether there is nothing that an answer could come of.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Whether thoughts stand at the end, with nothing that came of them.
     pub fn has_loose_thoughts(&self) -> bool {
         !self.thoughts.is_empty()

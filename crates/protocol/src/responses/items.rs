@@ -81,7 +81,10 @@ impl Reader<'_> {
         for (path, item) in self.faults.objects("input", value) {
             self.item(&path, &item);
         }
-        if self.conversation.has_loose_thoughts() {
+        if self.conversation.is_empty() && !self.items.is_empty() {
+            let message = "must hold a message, a call or a result: reasoning alone asks nothing";
+            self.faults.add("input", message);
+        } else if self.conversation.has_loose_thoughts() {
             self.losses.ignore("input[] (reasoning at the end)");
         }
     }

@@ -130,3 +130,16 @@ fn thoughts_that_nothing_came_of_are_named() {
         assert_eq!(asked.request.losses.ignored().len(), 1, "{:?}", asked.request.losses);
     }
 }
+
+/// Found by fuzzing: no upstream takes a chat of no messages.
+#[test]
+fn thoughts_alone_are_refused() {
+    let thought = json!({"type": "reasoning", "id": "rs", "summary": []});
+    let expected = "input: must hold a message, a call or a result: reasoning alone asks nothing";
+    for body in [
+        json!({"input": [thought]}),
+        json!({"input": [thought, thought], "instructions": "be brief"}),
+    ] {
+        assert_eq!(faults(decode(&body)), [expected]);
+    }
+}
