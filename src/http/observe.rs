@@ -10,8 +10,8 @@ use std::time::Instant;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
@@ -64,7 +64,6 @@ pub async fn observe(
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     request.extensions_mut().insert(arrival.clone());
     let answer = Answer::to(&request);
-    // It counts as one that its client left, until it has a response.
     let mut exchange = Exchange {
         at: arrival.at,
         record: arrival.record.clone(),
@@ -73,13 +72,13 @@ pub async fn observe(
         method: request.method().clone(),
         route: request.match_pattern(),
         path: shortened(request.path()),
-        status: status_of(ErrorKind::Cancelled).as_u16(),
+        status: None,
         bytes: 0,
     };
 
     let answered = next.call(request).await;
     let mut response = answered.inspect_err(|error| {
-        exchange.status = error.as_response_error().status_code().as_u16();
+        exchange.status = Some(error.as_response_error().status_code());
     })?;
 
     let anthropic = is_anthropic(response.request().path());
@@ -99,7 +98,7 @@ pub async fn observe(
     if let Some(failure) = response.response().extensions().get::<ErrorKind>() {
         arrival.record.failed(*failure);
     }
-    exchange.status = response.status().as_u16();
+    exchange.status = Some(response.status());
     Ok(response.map_body(|_, body| Observed { body: body.boxed(), exchange, _answer: answer }))
 }
 
@@ -173,17 +172,28 @@ struct Exchange {
     method: Method,
     route: Option<String>,
     path: String,
-    status: u16,
+    /// Of its response, once it has one.
+    status: Option<StatusCode>,
     bytes: usize,
 }
 
 impl Exchange {
+    /// What it counts with. A request that never had a response was left by its client, unless it is a panic
+    /// that ends it.
+    fn status(&self) -> u16 {
+        let without = || {
+            let panics = std::thread::panicking();
+            status_of(if panics { ErrorKind::Internal } else { ErrorKind::Cancelled })
+        };
+        self.status.unwrap_or_else(without).as_u16()
+    }
+
     fn count(&self) {
         let Some(metrics) = &self.metrics else { return };
         // Labels come from the route table, never from the client.
         let method = known(&self.method);
         let path = self.route.as_deref().unwrap_or("other");
-        let status = self.status.to_string();
+        let status = self.status().to_string();
         metrics.http_requests.with_label_values(&[method, path, &status]).inc();
         let seconds = self.at.elapsed().as_secs_f64();
         metrics.http_duration.with_label_values(&[method, path]).observe(seconds);
@@ -193,10 +203,45 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.count();
+        let status = self.status();
         if let Some(span) = self.span.take() {
-            span.end(known(&self.method), self.route.as_deref(), self.status);
+            span.end(known(&self.method), self.route.as_deref(), status);
         }
         let (method, path) = (self.method.clone(), std::mem::take(&mut self.path));
-        self.record.over(Came::Http { method, path, status: self.status, bytes: self.bytes });
+        self.record.over(Came::Http { method, path, status, bytes: self.bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse, web};
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    async fn panics() -> HttpResponse {
+        panic!("as a fault would")
+    }
+
+    /// A fault of the gateway is no client that left.
+    #[actix_web::test]
+    async fn a_request_whose_handler_panics_counts_as_a_fault() {
+        let metrics = Metrics::new(false).unwrap();
+        let app = App::new()
+            .app_data(Data::new(metrics.clone()))
+            .app_data(Data::new(AccessLog::off(&metrics)))
+            .wrap(from_fn(observe))
+            .route("/x", web::get().to(panics));
+        let app = init_service(app).await;
+        let request = TestRequest::get().uri("/x").to_request();
+        let called = AssertUnwindSafe(call_service(&app, request)).catch_unwind().await;
+        assert!(called.is_err());
+        let counted =
+            |status| metrics.http_requests.with_label_values(&["GET", "/x", status]).get();
+        assert_eq!((counted("500"), counted("499")), (1, 0));
     }
 }
