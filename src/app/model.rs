@@ -133,6 +133,7 @@ impl ModelPart {
 /// The model's series, each of which is there from the start.
 fn metrics_of(model: &Model, metrics: &Metrics) -> ModelMetrics {
     let metrics = metrics.model(&model.name);
+    metrics.declare_upstream_failures();
     metrics.declare_retries(RetryReason::ALL.map(RetryReason::as_str));
     metrics.declare_continuations();
     metrics.declare_hedges(HedgeResult::ALL.map(HedgeResult::as_str));

@@ -329,6 +329,13 @@ impl ModelMetrics {
         self.targets.count_fallback(&self.model, cause, answered);
     }
 
+    /// Gives each kind of failure its series.
+    pub fn declare_upstream_failures(&self) {
+        for kind in ErrorKind::OF_UPSTREAMS {
+            self.upstreams.failures.with_label_values(&[self.model.as_str(), kind.code()]);
+        }
+    }
+
     /// Counts one failure of the upstream.
     pub fn count_upstream_failure(&self, kind: ErrorKind) {
         self.upstreams.failures.with_label_values(&[&self.model, kind.code()]).inc();

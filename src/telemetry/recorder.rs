@@ -164,9 +164,7 @@ impl StreamRecorder {
             return;
         }
         self.outcome = Some(outcome);
-        let upstream = matches!(outcome, Outcome::UpstreamError | Outcome::Truncated)
-            || failure == Some(ErrorKind::UpstreamTimeout);
-        if let (true, Some(kind)) = (upstream, failure) {
+        if let Some(kind) = failure.filter(|kind| ErrorKind::OF_UPSTREAMS.contains(kind)) {
             self.metrics.count_upstream_failure(kind);
         }
         let tokens = usage.map_or(self.chunks, |usage| usage.completion_tokens);

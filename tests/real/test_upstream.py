@@ -75,10 +75,10 @@ def test_context_overflow(client: sdk.OpenAI, gateway: Gateway):
         assert reply.status == 400
         error = reply.json()
         assert error["error"] == "UPSTREAM_REJECTED" and "context" in error["message"]
-    assert gateway.outcomes() == {"upstream_error": 4}
+    assert gateway.outcomes() == {"rejected": 4}
     gateway.wait_until_idle()
     serves(gateway)
-    assert gateway.outcomes() == {"upstream_error": 4, "completed": 2}
+    assert gateway.outcomes() == {"rejected": 4, "completed": 2}
 
 
 def test_stale_connection(llama: Llama, before: Callable[..., Gateway]):
@@ -101,7 +101,7 @@ def test_many_requests_on_one_connection(llama: Llama, before: Callable[..., Gat
         assert refused.status == 400, refused.read()
     reply = gateway.post("/api/chat", native("Hi.", tokens=1))
     assert answers.of_native_reply(reply, LLAMA_MODEL).completion_tokens == 1
-    assert gateway.outcomes() == {"completed": 1, "upstream_error": 120}
+    assert gateway.outcomes() == {"completed": 1, "rejected": 120}
 
 
 def test_started_again_between_requests(

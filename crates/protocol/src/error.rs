@@ -71,6 +71,22 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// What an upstream can have to do with. All but [`UpstreamRejected`](Self::UpstreamRejected), which is
+    /// its word about the request, are faults of its own.
+    pub const OF_UPSTREAMS: [Self; 11] = [
+        Self::NoTarget,
+        Self::UpstreamUnreachable,
+        Self::UpstreamTimeout,
+        Self::UpstreamRateLimited,
+        Self::UpstreamOverloaded,
+        Self::UpstreamRejected,
+        Self::UpstreamNotFound,
+        Self::UpstreamUnauthorized,
+        Self::UpstreamError,
+        Self::UpstreamProtocol,
+        Self::Truncated,
+    ];
+
     /// The code that clients, logs and metrics see.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -121,7 +137,6 @@ impl ErrorKind {
             | Self::UpstreamUnreachable
             | Self::UpstreamRateLimited
             | Self::UpstreamOverloaded
-            | Self::UpstreamRejected
             | Self::UpstreamNotFound
             | Self::UpstreamUnauthorized
             | Self::UpstreamError

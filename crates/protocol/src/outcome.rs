@@ -9,13 +9,13 @@ pub enum Outcome {
     Cancelled,
     /// The upstream stopped without evidence that the answer is whole.
     Truncated,
-    /// The upstream refused, failed, or could not be reached.
+    /// The upstream failed, had no room for the request, or could not be reached.
     UpstreamError,
     /// One of the stream's time limits passed.
     TimedOut,
     /// The gateway shut down before the answer was whole.
     Drained,
-    /// The queue had no room for it.
+    /// The request was refused: the queue had no room for it, or the upstream found it wrong.
     Rejected,
     /// A fault of the gateway itself.
     InternalError,

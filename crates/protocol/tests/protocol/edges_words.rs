@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tidegate_protocol::{ErrorKind, Outcome, StreamId};
 
 /// Every kind with the outcome that metrics and logs show for it.
-const KINDS: [(ErrorKind, Outcome); 26] = [
+const KINDS: [(ErrorKind, Outcome); 31] = [
     (ErrorKind::InvalidRequest, Outcome::Rejected),
     (ErrorKind::Unauthorized, Outcome::Rejected),
     (ErrorKind::NotFound, Outcome::Rejected),
@@ -16,6 +16,13 @@ const KINDS: [(ErrorKind, Outcome); 26] = [
     (ErrorKind::RateLimited, Outcome::Rejected),
     (ErrorKind::Capacity, Outcome::Rejected),
     (ErrorKind::QueueFull, Outcome::Rejected),
+    (ErrorKind::Forbidden, Outcome::Rejected),
+    (ErrorKind::Gone, Outcome::Rejected),
+    (ErrorKind::KeyReused, Outcome::Rejected),
+    // The fault is the request's: whoever watches the upstreams is not to be woken up by it.
+    (ErrorKind::UpstreamRejected, Outcome::Rejected),
+    (ErrorKind::NoTarget, Outcome::UpstreamError),
+    (ErrorKind::TooSlow, Outcome::Cancelled),
     (ErrorKind::RequestTimeout, Outcome::TimedOut),
     (ErrorKind::QueueTimeout, Outcome::TimedOut),
     (ErrorKind::UpstreamTimeout, Outcome::TimedOut),
@@ -24,7 +31,6 @@ const KINDS: [(ErrorKind, Outcome); 26] = [
     (ErrorKind::UpstreamUnreachable, Outcome::UpstreamError),
     (ErrorKind::UpstreamRateLimited, Outcome::UpstreamError),
     (ErrorKind::UpstreamOverloaded, Outcome::UpstreamError),
-    (ErrorKind::UpstreamRejected, Outcome::UpstreamError),
     (ErrorKind::UpstreamNotFound, Outcome::UpstreamError),
     (ErrorKind::UpstreamUnauthorized, Outcome::UpstreamError),
     (ErrorKind::UpstreamError, Outcome::UpstreamError),
