@@ -1,8 +1,8 @@
 //! All streams of one gateway, counted together: begun, alive, and ended by outcome.
 //!
-//! A stream moves from alive to its outcome in one step, and a scrape reads between steps. So
-//! `started = active + the sum of all outcomes` holds in every scrape, not only at rest, and a
-//! stream that is lost or counted twice can be seen at once.
+//! A stream moves from alive to its outcome in one step, and a scrape reads between steps. So over all
+//! models `started = active + the sum of all outcomes` holds in every scrape, not only at rest, and a
+//! stream that is lost or counted twice can be seen at once. A model that is gone takes both sides along.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use tidegate_protocol::Outcome;
+
+use super::series;
 
 /// The count of all streams; clones share it.
 #[derive(Clone)]
@@ -26,12 +28,29 @@ struct Page {
 
 struct Shared {
     /// Held for a step, and for a scrape.
-    step: Mutex<()>,
+    all: Mutex<All>,
     /// Of every worker there has been.
     pieces: Mutex<Vec<Arc<AtomicU64>>>,
-    started: IntCounter,
+    started: IntCounterVec,
     active: IntGauge,
     ended: IntCounterVec,
+}
+
+/// Of all models, those that are gone too.
+#[derive(Default)]
+struct All {
+    started: u64,
+    ended: PerOutcome<u64>,
+}
+
+/// In the order of [`Outcome::ALL`], which is that of their declaration.
+type PerOutcome<T> = [T; Outcome::ALL.len()];
+
+/// Where the streams of one model are counted.
+#[derive(Clone)]
+pub struct ModelStreams {
+    started: IntCounter,
+    ended: PerOutcome<IntCounter>,
 }
 
 impl Ledger {
@@ -43,17 +62,12 @@ impl Ledger {
         );
         let ended = Opts::new("ai_gateway_streams_total", "Streams that ended, by outcome.");
         let shared = Shared {
-            step: Mutex::default(),
+            all: Mutex::default(),
             pieces: Mutex::default(),
-            started: IntCounter::with_opts(started)?,
+            started: IntCounterVec::new(started, &["model"])?,
             active: IntGauge::with_opts(active)?,
-            ended: IntCounterVec::new(ended, &["status"])?,
+            ended: IntCounterVec::new(ended, &["model", "status"])?,
         };
-        // Each has its series from the start: a rate misses the first count of one that begins
-        // with it.
-        for outcome in Outcome::ALL {
-            shared.ended.with_label_values(&[outcome.as_str()]);
-        }
         Ok(Self::page_of(Arc::new(shared)))
     }
 
@@ -71,12 +85,30 @@ impl Ledger {
         Self::page_of(Arc::clone(&self.0.shared))
     }
 
+    /// Where the streams of a model are counted. Each outcome has its series from the start: a rate misses
+    /// the first count of one that begins with it.
+    pub(super) fn of(&self, model: &str) -> ModelStreams {
+        let Shared { started, ended, .. } = &*self.0.shared;
+        ModelStreams {
+            started: started.with_label_values(&[model]),
+            ended: Outcome::ALL.map(|outcome| ended.with_label_values(&[model, outcome.as_str()])),
+        }
+    }
+
+    /// Removes the series of a model that has no streams any more.
+    pub(super) fn remove(&self, model: &str) {
+        let Shared { started, ended, .. } = &*self.0.shared;
+        let _step = self.0.shared.step();
+        series::remove(started, &[("model", model)]);
+        series::remove(ended, &[("model", model)]);
+    }
+
     /// A stream was opened.
-    pub fn begin(&self) {
-        let shared = &self.0.shared;
-        let _step = shared.step();
-        shared.started.inc();
-        shared.active.inc();
+    pub fn begin(&self, model: &ModelStreams) {
+        let mut all = self.0.shared.step();
+        all.started += 1;
+        model.started.inc();
+        self.0.shared.active.inc();
     }
 
     /// So many pieces of an answer were passed on.
@@ -85,26 +117,24 @@ impl Ledger {
     }
 
     /// A stream that was opened has ended.
-    pub fn end(&self, outcome: Outcome) {
-        let shared = &self.0.shared;
-        let ended = shared.ended.with_label_values(&[outcome.as_str()]);
-        let _step = shared.step();
-        shared.active.dec();
-        ended.inc();
+    pub fn end(&self, model: &ModelStreams, outcome: Outcome) {
+        let mut all = self.0.shared.step();
+        all.ended[outcome as usize] += 1;
+        model.ended[outcome as usize].inc();
+        self.0.shared.active.dec();
     }
 
     /// All of it, at one moment.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let shared = &self.0.shared;
-        let ended = Outcome::ALL.map(|outcome| shared.ended.with_label_values(&[outcome.as_str()]));
         let pieces = shared.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         let pieces = pieces.iter().map(|pieces| pieces.load(Ordering::Relaxed)).sum();
-        let _step = shared.step();
+        let all = shared.step();
         Tally {
-            started: shared.started.get(),
-            active: u64::try_from(shared.active.get()).unwrap_or(0),
-            ended: std::array::from_fn(|index| (Outcome::ALL[index], ended[index].get())),
+            started: all.started,
+            active: all.started - all.ended.iter().sum::<u64>(),
+            ended: Outcome::ALL.map(|outcome| (outcome, all.ended[outcome as usize])),
             pieces,
         }
     }
@@ -115,15 +145,15 @@ impl Ledger {
 pub struct Tally {
     pub started: u64,
     pub active: u64,
-    pub ended: [(Outcome, u64); Outcome::ALL.len()],
+    pub ended: PerOutcome<(Outcome, u64)>,
     /// Pieces of answers passed on.
     pub pieces: u64,
 }
 
 impl Shared {
     /// What it guards cannot be left half done: nothing in a step can panic.
-    fn step(&self) -> MutexGuard<'_, ()> {
-        self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    fn step(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,13 +191,17 @@ mod tests {
     #[test]
     fn a_tally_has_what_every_worker_counted() {
         let ledger = Ledger::new().unwrap();
-        let workers = [ledger.for_worker(), ledger.for_worker()];
-        for worker in &workers {
-            worker.begin();
+        let workers =
+            [(ledger.for_worker(), ledger.of("a")), (ledger.for_worker(), ledger.of("b"))];
+        for (worker, model) in &workers {
+            worker.begin(model);
             worker.passed(2);
         }
-        workers[0].end(Outcome::Truncated);
+        let [(worker, model), _] = &workers;
+        worker.end(model, Outcome::Truncated);
         drop(workers);
+        // What was counted of a model that is gone stays counted.
+        ledger.remove("a");
         let Tally { started, active, ended, pieces } = ledger.tally();
         assert_eq!((started, active, pieces), (2, 1, 4));
         let counted: Vec<_> = ended.into_iter().filter(|(_, count)| *count > 0).collect();
@@ -180,17 +214,17 @@ mod tests {
         const SCRAPES: usize = 200;
         let ledger = Ledger::new().unwrap();
         let is_over = AtomicBool::new(false);
-        let work = || {
-            let mut streams = 0.0;
+        let work = |model| {
+            let (model, mut streams) = (ledger.of(model), 0.0);
             while !is_over.load(Ordering::Relaxed) {
-                ledger.begin();
-                ledger.end(Outcome::Completed);
+                ledger.begin(&model);
+                ledger.end(&model, Outcome::Completed);
                 streams += 1.0;
             }
             streams
         };
         thread::scope(|scope| {
-            let workers = [scope.spawn(work), scope.spawn(work)];
+            let workers = ["a", "b"].map(|model| scope.spawn(move || work(model)));
             let (mut scrapes, mut before) = (Vec::new(), 0.0);
             while scrapes.len() < SCRAPES {
                 let scrape @ [started, ..] = scrape(&ledger);

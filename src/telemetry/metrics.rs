@@ -50,6 +50,7 @@ impl Metrics {
     /// When two families share a name: a mistake in this file.
     pub fn new(process: bool) -> prometheus::Result<Self> {
         let declare = Declare::into(Registry::new());
+        let streams = declare.keep(Ledger::new()?)?;
         let metrics = Self {
             http_requests: declare.counters(
                 "http_requests_total",
@@ -62,7 +63,8 @@ impl Metrics {
                 &["method", "path"],
                 HTTP_BUCKETS,
             )?,
-            streams: declare.keep(Ledger::new()?)?,
+            models: ModelFamilies::declare(&declare, &streams)?,
+            streams,
             stream_limit: declare
                 .gauge("ai_gateway_stream_limit", "The cap of concurrent streams.")?,
             draining: declare.gauge("ai_gateway_draining", "1 while the gateway shuts down.")?,
@@ -80,7 +82,6 @@ impl Metrics {
             journals: JournalMetrics::declare(&declare)?,
             reload: ReloadMetrics::declare(&declare)?,
             otlp: OtlpMetrics::declare(&declare)?,
-            models: ModelFamilies::declare(&declare)?,
             registry: declare.registry(),
         };
         metrics.register_process(process)?;

@@ -8,6 +8,7 @@ use prometheus::{
 use tidegate_protocol::ErrorKind;
 
 use super::declare::Declare;
+use super::ledger::{Ledger, ModelStreams};
 use super::series::{Life, Living, remove};
 use super::target::{TargetFamilies, TargetMetrics};
 use crate::config::{Cause, Priority};
@@ -28,6 +29,7 @@ const NOT_CONTINUED: &str = "failed";
 /// The families labelled by model.
 #[derive(Clone)]
 pub(super) struct ModelFamilies {
+    streams: Ledger,
     tokens: IntCounterVec,
     prompt_tokens: IntCounterVec,
     inference_duration: HistogramVec,
@@ -128,8 +130,9 @@ impl UpstreamFamilies {
 }
 
 impl ModelFamilies {
-    pub(super) fn declare(declare: &Declare) -> prometheus::Result<Self> {
+    pub(super) fn declare(declare: &Declare, streams: &Ledger) -> prometheus::Result<Self> {
         Ok(Self {
+            streams: streams.clone(),
             tokens: declare.counters(
                 "ai_tokens_processed_total",
                 "Completion tokens: as the upstream reports them, else chunks passed on.",
@@ -189,6 +192,7 @@ impl ModelFamilies {
     /// Removes the series of a model that nobody has a handle of.
     fn remove(&self, model: &str) {
         let label = &[("model", model)];
+        self.streams.remove(model);
         for family in [&self.tokens, &self.prompt_tokens, &self.queue.preemptions] {
             remove(family, label);
         }
@@ -220,6 +224,7 @@ impl ModelFamilies {
         ModelMetrics {
             _life: life,
             model: model.to_owned(),
+            streams: self.streams.of(model),
             tokens: self.tokens.with_label_values(label),
             prompt_tokens: self.prompt_tokens.with_label_values(label),
             inference_duration: self.inference_duration.with_label_values(label),
@@ -246,6 +251,7 @@ impl ModelFamilies {
 pub struct ModelMetrics {
     _life: Arc<Life>,
     model: String,
+    pub streams: ModelStreams,
     pub tokens: IntCounter,
     pub prompt_tokens: IntCounter,
     pub inference_duration: Histogram,

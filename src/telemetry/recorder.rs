@@ -37,7 +37,7 @@ impl StreamRecorder {
     /// Starts watching; the stream counts as active from now on.
     #[must_use]
     pub fn start(metrics: Arc<ModelMetrics>, ledger: Ledger, arrived: Instant) -> Self {
-        ledger.begin();
+        ledger.begin(&metrics.streams);
         Self {
             metrics,
             ledger,
@@ -249,7 +249,7 @@ impl StreamRecorder {
 impl Drop for StreamRecorder {
     fn drop(&mut self) {
         self.end(Outcome::InternalError, Some(ErrorKind::Internal), None);
-        self.ledger.end(self.outcome.unwrap_or(Outcome::InternalError));
+        self.ledger.end(&self.metrics.streams, self.outcome.unwrap_or(Outcome::InternalError));
     }
 }
 
@@ -259,7 +259,12 @@ mod tests {
     use crate::telemetry::Metrics;
 
     fn recorder(metrics: &Metrics) -> StreamRecorder {
-        StreamRecorder::start(Arc::new(metrics.model("m")), metrics.streams.clone(), Instant::now())
+        of(&Arc::new(metrics.model("m")), metrics)
+    }
+
+    /// A stream of a model that outlives it, as do its series.
+    fn of(model: &Arc<ModelMetrics>, metrics: &Metrics) -> StreamRecorder {
+        StreamRecorder::start(Arc::clone(model), metrics.streams.clone(), Instant::now())
     }
 
     fn text(metrics: &Metrics) -> String {
@@ -269,24 +274,35 @@ mod tests {
     #[test]
     fn an_outcome_counts_once() {
         let metrics = Metrics::new(false).unwrap();
-        let mut stream = recorder(&metrics);
+        let model = Arc::new(metrics.model("m"));
+        let mut stream = of(&model, &metrics);
         assert!(text(&metrics).contains("ai_gateway_active_streams 1"));
         stream.end(Outcome::Completed, None, None);
         stream.end(Outcome::Cancelled, None, None);
         drop(stream);
         let text = text(&metrics);
-        assert!(text.contains("ai_gateway_streams_total{status=\"completed\"} 1"), "{text}");
-        assert!(text.contains("ai_gateway_streams_total{status=\"cancelled\"} 0"), "{text}");
-        assert!(text.contains("ai_gateway_streams_started_total 1"), "{text}");
+        assert!(
+            text.contains("ai_gateway_streams_total{model=\"m\",status=\"completed\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("ai_gateway_streams_total{model=\"m\",status=\"cancelled\"} 0"),
+            "{text}"
+        );
+        assert!(text.contains("ai_gateway_streams_started_total{model=\"m\"} 1"), "{text}");
         assert!(text.contains("ai_gateway_active_streams 0"), "{text}");
     }
 
     #[test]
     fn a_stream_that_is_dropped_without_an_end_is_an_internal_error() {
         let metrics = Metrics::new(false).unwrap();
-        drop(recorder(&metrics));
+        let model = Arc::new(metrics.model("m"));
+        drop(of(&model, &metrics));
         let text = text(&metrics);
-        assert!(text.contains("ai_gateway_streams_total{status=\"internal_error\"} 1"), "{text}");
+        assert!(
+            text.contains("ai_gateway_streams_total{model=\"m\",status=\"internal_error\"} 1"),
+            "{text}"
+        );
     }
 
     /// It was sent, lost its turn, and is sent once more.

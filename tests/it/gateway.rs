@@ -1,5 +1,6 @@
 //! A gateway in the test's own process, on a port of its own.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tidegate::app::Gateway;
@@ -67,22 +68,29 @@ impl TestGateway {
         self.wait_for_metric("ai_gateway_queued_requests{model=\"test\"}", "0").await;
     }
 
-    /// Every outcome that a stream has had, and how many had it.
+    /// Every outcome that a stream has had, of whichever model, and how many had it.
     pub async fn all_outcomes(&self) -> Vec<(String, u64)> {
-        let text = self.client.get("/metrics").await.text();
-        let lines = text.lines().filter_map(|line| {
-            line.strip_prefix("ai_gateway_streams_total{status=\"")?.split_once("\"} ")
-        });
-        let counted = lines.map(|(status, count)| (status.to_owned(), count.parse().unwrap()));
-        counted.filter(|(_, count)| *count > 0).collect()
+        let mut all = self.counted().await;
+        all.retain(|_, count| *count > 0);
+        all.into_iter().collect()
     }
 
     /// How many streams ended with this outcome.
     pub async fn outcomes(&self, status: &str) -> u64 {
-        let text = self.client.get("/metrics").await.text();
-        let series = format!("ai_gateway_streams_total{{status=\"{status}\"}} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&series));
-        line.expect("every outcome has a series").parse().unwrap()
+        self.counted().await.remove(status).expect("every outcome has a series")
+    }
+
+    async fn counted(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for line in self.client.get("/metrics").await.text().lines() {
+            let Some(series) = line.strip_prefix("ai_gateway_streams_total{model=\"") else {
+                continue;
+            };
+            let (_, ended) = series.split_once("\",status=\"").unwrap();
+            let (status, count) = ended.split_once("\"} ").unwrap();
+            *all.entry(status.to_owned()).or_default() += count.parse::<u64>().unwrap();
+        }
+        all
     }
 }
 

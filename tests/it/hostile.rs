@@ -120,7 +120,7 @@ async fn bodies_that_harm_are_refused_and_cost_nothing() {
     assert!(grown < GROWTH_KIB, "{grown} KiB grown");
     assert!(upstream.chats().is_empty());
     let metrics = gateway.client.get("/metrics").await.text();
-    assert!(metrics.contains("ai_gateway_streams_started_total 0"), "{metrics}");
+    assert!(metrics.contains("ai_gateway_streams_started_total{model=\"test\"} 0"), "{metrics}");
     assert_eq!(gateway.client.post(CHAT, &native("hi")).await.native_text(), "a");
     let (_, log) = gateway.terminate().await;
     assert!(log.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));

@@ -4,11 +4,13 @@ import contextlib
 import itertools
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -227,11 +229,12 @@ class Gateway(Process):
 
     def outcomes(self) -> dict[str, int]:
         """How many streams have ended in which way; ways that none took are left out."""
-        found = {}
+        found = Counter()
         for series, value in self.metrics().items():
             if series.startswith("ai_gateway_streams_total{") and value:
-                found[series.split('"')[1]] = int(value)
-        return found
+                labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
+                found[labels["status"]] += int(value)
+        return dict(found)
 
     def wait_until_idle(self) -> None:
         """Until no stream is left and no permit is held."""

@@ -19,6 +19,7 @@ CHECK = HERE.parent / "ops" / "check.py"
 # What the load sets off, firing or about to.
 ACTIVE = [
     "TidegateAnswersTruncated",
+    "TidegateModelFailing",
     "TidegateModelOut",
     "TidegatePermitsExhausted",
     "TidegateQueueStuck",

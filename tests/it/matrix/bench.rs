@@ -106,7 +106,7 @@ impl Bench {
             report.outcomes.insert(outcome.as_str(), count);
         }
         let metrics = self.gateway.client.get("/metrics").await.text();
-        report.started = sum(&metrics, "ai_gateway_streams_started_total ");
+        report.started = sum(&metrics, "ai_gateway_streams_started_total{");
     }
 
     pub async fn shutdown(self) {

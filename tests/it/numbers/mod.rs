@@ -155,9 +155,17 @@ fn compare_streams(all: &mut Comparison, own: &Own, scrape: &Scrape, records: &R
     let outcome = |record: &serde_json::Value| record["outcome"].as_str().map(str::to_owned);
     let (began, read): (Vec<_>, Vec<_>) =
         records.0.iter().cloned().partition(|record| record.get("reads").is_none());
-    let (began, read) = (Records(began).by(outcome), Records(read).by(outcome));
+    let (began, read) = (Records(began), Records(read).by(outcome));
     let metrics = scrape.by("ai_gateway_streams_total", &["status"]);
-    all.of("streams", &[("clients", &own.outcomes), ("metrics", &metrics), ("records", &began)]);
+    let of_records = began.by(outcome);
+    all.of(
+        "streams",
+        &[("clients", &own.outcomes), ("metrics", &metrics), ("records", &of_records)],
+    );
+    let of_model = scrape.by("ai_gateway_streams_total", &["model", "status"]);
+    let of_records =
+        began.by(|it| Some(format!("{} {}", it["model"].as_str()?, it["outcome"].as_str()?)));
+    all.of("streams of models", &[("metrics", &of_model), ("records", &of_records)]);
     all.number(
         "streams",
         &[

@@ -29,11 +29,12 @@ impl Scrape {
             let value = value.parse().unwrap_or_default();
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             match name {
-                "ai_gateway_streams_started_total" => scrape.started = value,
+                "ai_gateway_streams_started_total" => scrape.started += value,
                 "ai_gateway_active_streams" => scrape.active = value,
                 "ai_gateway_streams_total" => {
-                    let status = labels.trim_start_matches("status=\"").trim_end_matches("\"}");
-                    scrape.outcomes.insert(status.to_owned(), value);
+                    let status = labels.split_once("status=\"").map_or("", |(_, status)| status);
+                    let status = status.trim_end_matches("\"}");
+                    *scrape.outcomes.entry(status.to_owned()).or_default() += value;
                 }
                 "ai_gateway_permits_in_use" => scrape.permits += value,
                 "ai_gateway_queued_requests" => scrape.queued += value,
@@ -115,10 +116,13 @@ mod tests {
     fn a_scrape_that_does_not_add_up_is_found() {
         let text = |active: u64| {
             format!(
-                "# TYPE ai_gateway_streams_total counter\nai_gateway_streams_started_total 7\n\
+                "# TYPE ai_gateway_streams_total counter\n\
+                 ai_gateway_streams_started_total{{model=\"a\"}} 4\n\
+                 ai_gateway_streams_started_total{{model=\"b\"}} 3\n\
                  ai_gateway_active_streams {active}\n\
-                 ai_gateway_streams_total{{status=\"completed\"}} 4\n\
-                 ai_gateway_streams_total{{status=\"truncated\"}} 1\n\
+                 ai_gateway_streams_total{{model=\"a\",status=\"completed\"}} 3\n\
+                 ai_gateway_streams_total{{model=\"b\",status=\"completed\"}} 1\n\
+                 ai_gateway_streams_total{{model=\"b\",status=\"truncated\"}} 1\n\
                  ai_gateway_permits_in_use{{model=\"a\"}} 1\n\
                  ai_gateway_permits_in_use{{model=\"b\"}} 2\n"
             )

@@ -181,8 +181,8 @@ mod tests {
              http_request_duration_seconds_count{method=\"DELETE\",path=\"/api/chat/{id}\"} 1\n\
              http_request_duration_seconds_count{method=\"GET\",path=\"/metrics\"} 9\n\
              http_request_duration_seconds_sum{method=\"GET\",path=\"/metrics\"} 0.25\n\
-             ai_gateway_streams_started_total 1\n\
-             ai_gateway_streams_total{status=\"truncated\"} 1\n\
+             ai_gateway_streams_started_total{model=\"m\"} 1\n\
+             ai_gateway_streams_total{model=\"m\",status=\"truncated\"} 1\n\
              ai_gateway_prompt_tokens_total{model=\"m\"} 5\n\
              ai_tokens_processed_total{model=\"m\"} 7\n\
              ai_gateway_time_to_first_token_seconds_count{model=\"m\"} 1\n\

@@ -57,6 +57,10 @@ fn each_outcome_has_a_word_of_its_own() {
     let words: HashSet<_> = Outcome::ALL.map(Outcome::as_str).into();
     assert_eq!(words.len(), Outcome::ALL.len());
     assert!(words.contains("completed") && words.contains("internal_error"));
+    // They are counted by their places.
+    for (place, outcome) in Outcome::ALL.into_iter().enumerate() {
+        assert_eq!(outcome as usize, place);
+    }
 }
 
 #[test]
