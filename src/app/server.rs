@@ -154,8 +154,9 @@ fn app(
         .app_data(Data::new(parts.draining.clone()))
         .wrap(from_fn(refuse_rebound))
         .wrap(from_fn(require_host))
-        .wrap(from_fn(observe))
         .wrap(cors(&parts.config.server.cors))
+        // What is asked for a browser's permission counts as any other request does.
+        .wrap(from_fn(observe))
         .wrap(TracingLogger::<HttpSpan>::new())
         .wrap(Condition::new(surface == Surface::Ollama, from_fn(at_the_root)))
         .configure(|app| {

@@ -122,6 +122,9 @@ async fn browsers_of_allowed_origins_may_call() {
         .await;
     assert_eq!(preflight.status, 200);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("https://chat.example"));
+    assert!(preflight.header("x-request-id").is_some());
+    let counted = "http_requests_total{method=\"OPTIONS\",path=\"/api/chat\",status_code=\"200\"}";
+    gateway.wait_for_metric(counted, "1").await;
     let answer = page.post("/api/chat", &native("hi")).await;
     assert_eq!(answer.native_text(), "a");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://chat.example"));
