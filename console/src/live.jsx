@@ -22,10 +22,27 @@ function Summary({ state, second }) {
   );
 }
 
+/** Its parts come one after another, each in a frame of its own: all at once would hold one up. */
+function Parts({ hello, samples, second, epoch }) {
+  const [open, setOpen] = useState(null);
+  const [shown, setShown] = useState(1);
+  useEffect(() => {
+    if (shown < 3) setShown(shown + 1);
+  }, [shown]);
+  return (
+    <>
+      <Charts samples={samples} epoch={epoch} span={hello.historySeconds} />
+      {shown > 1 && <section class="card"><header class="card-head"><h2>Models</h2></header><Models models={second.models} /></section>}
+      {shown > 2 && <Streams streams={second.streams} active={second.active} onOpen={setOpen} />}
+      {open && <Watch key={open} id={open} stream={second.streams.find(({ id }) => id === open)} onClose={() => setOpen(null)} />}
+    </>
+  );
+}
+
 export function Live() {
   const secret = useStore(key);
-  const { state, error, hello, samples, second, epoch } = useStore(feed);
-  const [open, setOpen] = useState(null);
+  const now = useStore(feed);
+  const { state, error, hello, second } = now;
   useEffect(follow, [secret]);
   if (state === 'refused') {
     return <section class="page"><h1 class="hidden">Live</h1><p class="fault" role="alert">{error.message}</p></section>;
@@ -34,14 +51,7 @@ export function Live() {
     <section class="page live">
       <h1 class="hidden">Live</h1>
       <Summary state={state} second={second} />
-      {hello && second && (
-        <>
-          <Charts samples={samples} epoch={epoch} span={hello.historySeconds} />
-          <section class="card"><header class="card-head"><h2>Models</h2></header><Models models={second.models} /></section>
-          <Streams streams={second.streams} active={second.active} onOpen={setOpen} />
-          {open && <Watch key={open} id={open} stream={second.streams.find(({ id }) => id === open)} onClose={() => setOpen(null)} />}
-        </>
-      )}
+      {hello && second && <Parts {...now} />}
     </section>
   );
 }

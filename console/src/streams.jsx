@@ -1,11 +1,13 @@
 // All streams as they run. Only the rows in sight are drawn: there may be thousands.
-import { useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { cancelStream } from './api.js';
 import { bytes, count, duration, rate, NONE } from './format.js';
 
 const ROW = 32;
 const SPARE = 6;
 const SIGHT = 16;
+/** So many come first; the others once these are to be seen. */
+const FIRST = 10;
 const CONFIRM = 3000;
 
 const COLUMNS = [
@@ -69,9 +71,23 @@ function Row({ stream, index, current, onOpen }) {
   return (
     <div role="row" class={`row ${current ? 'current' : ''}`} aria-rowindex={index + 2} tabIndex={current ? 0 : -1} data-index={index} data-stream={stream.id} onClick={() => onOpen(stream.id)}>
       {COLUMNS.map(({ name, number, spare, show }) => <span key={name} role="gridcell" class={`${number ? 'number' : ''} spare-${spare ?? 0}`}>{show(stream)}</span>)}
-      <span role="gridcell" class="act"><Cancel id={stream.id} tabIndex={current ? 0 : -1} /></span>
+      <span role="gridcell" class="act"><Cancel key={stream.id} id={stream.id} tabIndex={current ? 0 : -1} /></span>
     </div>
   );
+}
+
+/**
+ * Rows by stream. One that is in sight keeps its own; what leaves gives its to what comes, since to write into a row
+ * costs a part of making one. But for the row that has the focus: that would go over to another stream.
+ */
+function useKeys(seen) {
+  const [used, made] = [useRef(new Map()), useRef(0)];
+  const focused = document.activeElement?.closest('[data-stream]')?.dataset.stream;
+  const ids = seen.map(({ id }) => id);
+  const stay = new Set(ids);
+  const free = [...used.current].filter(([id]) => !stay.has(id) && id !== focused).map(([, key]) => key);
+  used.current = new Map(ids.map((id) => [id, used.current.get(id) ?? free.shift() ?? ++made.current]));
+  return used.current;
 }
 
 export function Streams({ streams, active, onOpen }) {
@@ -79,12 +95,15 @@ export function Streams({ streams, active, onOpen }) {
   const [order, setOrder] = useState({ by: 'ageMs', down: true });
   const [top, setTop] = useState(0);
   const [current, setCurrent] = useState(0);
+  const [most, setMost] = useState(FIRST);
+  useEffect(() => setMost(Infinity), []);
   const box = useRef(null);
   const rows = useMemo(() => arrange(streams, words, order), [streams, words, order]);
   const focused = Math.max(0, Math.min(current, rows.length - 1));
   const first = Math.max(0, Math.floor(top / ROW) - SPARE);
   const sight = Math.max(SIGHT, Math.ceil((box.current?.clientHeight ?? 0) / ROW));
-  const seen = rows.slice(first, first + sight + 2 * SPARE);
+  const seen = rows.slice(first, first + Math.min(most, sight + 2 * SPARE));
+  const keys = useKeys(seen);
   const move = (to) => {
     const index = Math.max(0, Math.min(to, rows.length - 1));
     setCurrent(index);
@@ -93,7 +112,7 @@ export function Streams({ streams, active, onOpen }) {
     if ((index + 2) * ROW > it.scrollTop + it.clientHeight) it.scrollTop = (index + 2) * ROW - it.clientHeight;
     requestAnimationFrame(() => it.querySelector(`[data-index="${index}"]`)?.focus());
   };
-  const keys = (event) => {
+  const press = (event) => {
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: sight - 2, PageUp: 2 - sight, Home: -Infinity, End: Infinity };
     if (event.key in steps && !event.target.closest('.head')) move(focused + steps[event.key]);
     else if (event.key === 'Enter' && event.target.dataset.stream) onOpen(event.target.dataset.stream);
@@ -108,11 +127,11 @@ export function Streams({ streams, active, onOpen }) {
         <h2>Streams <small>{told}{more}</small></h2>
         <input id="filter" type="search" placeholder="Filter" aria-label="Filter streams (key: /)" value={words} onInput={({ target }) => setWords(target.value)} />
       </header>
-      <div class="grid" role="grid" aria-label="Streams" aria-rowcount={rows.length + 1} ref={box} tabIndex={rows.length ? -1 : 0} onKeyDown={keys} onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}>
+      <div class="grid" role="grid" aria-label="Streams" aria-rowcount={rows.length + 1} ref={box} tabIndex={rows.length ? -1 : 0} onKeyDown={press} onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}>
         <div role="rowgroup" class="heads"><Head order={order} setOrder={setOrder} /></div>
         <div role="rowgroup" class="rows" style={{ height: `${rows.length * ROW}px` }}>
           <div role="presentation" class="window" style={{ transform: `translateY(${first * ROW}px)` }}>
-            {seen.map((stream, place) => <Row key={stream.id} stream={stream} index={first + place} current={first + place === focused} onOpen={onOpen} />)}
+            {seen.map((stream, place) => <Row key={keys.get(stream.id)} stream={stream} index={first + place} current={first + place === focused} onOpen={onOpen} />)}
           </div>
         </div>
         {rows.length === 0 && <div role="row" class="row none"><span role="gridcell">{words ? 'No stream matches.' : 'No stream is live.'}</span></div>}

@@ -1,4 +1,5 @@
-"""The console with hundreds of streams: no task of its page may be so long that a frame is late.
+"""The console with hundreds of streams: no task of its page may be so long that a frame is late, and rows that
+are written into again and again are still each its stream's own.
 
 Tasks are measured by the time that they have a core, as the browser's own trace tells it: on a machine that
 does something else besides, only the time on the clock grows.
@@ -64,3 +65,33 @@ def test_a_crowd_of_streams_costs_no_frame(
         with browser.traced() as tasks:
             browser.evaluate(BUSY, is_promise=True)
         assert max(tasks) > LONG, "a long task is seen"
+
+
+def test_the_focus_stays_with_its_stream(start_gateway: Callable[..., Gateway], browser: Browser):
+    """Rows that leave the sight are used for others: whoever cancels by keyboard must not end one of these."""
+    gateway = start_gateway(DEMO)
+    streams = "[...document.querySelectorAll('.grid .rows .row')].map((row) => row.dataset.stream)"
+    focused = "document.activeElement.closest('[data-stream]')?.dataset.stream"
+    with crowd(gateway, 80, "/slow count to 1000"):
+        go(browser, gateway, "live")
+        browser.wait_for(f"{ROWS} > 20")
+        browser.evaluate("document.querySelector('[data-index=\"0\"]').focus()")
+        browser.press("ArrowDown")
+        browser.wait_for("document.activeElement.dataset.index === '1'")
+        # Streams of nearly the same age may change places.
+        mine = browser.evaluate(focused)
+        above = next(stream for stream in browser.evaluate(streams) if stream != mine)
+        row = f"document.querySelector('[data-stream=\"{mine}\"]')"
+        browser.evaluate(f"{row}.querySelector('button').focus()")
+        assert gateway.send("DELETE", f"/api/chat/{above}").status == 200
+        browser.wait_for(f"!document.querySelector('[data-stream=\"{above}\"]')")
+        assert browser.evaluate(focused) == mine
+
+        browser.evaluate(f"{row}.focus()")
+        browser.evaluate("document.querySelector('.grid').scrollTop = 60 * 32")
+        browser.wait_for(f"!{row}")
+        assert browser.evaluate(focused) is None, "it is out of sight"
+        browser.evaluate("document.querySelector('.grid').scrollTop = 0")
+        browser.wait_for(row)
+        shown = browser.evaluate(streams)
+        assert len(set(shown)) == len(shown) > 20
