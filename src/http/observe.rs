@@ -188,13 +188,12 @@ impl Exchange {
         self.status.unwrap_or_else(without).as_u16()
     }
 
-    fn count(&self) {
+    fn count(&self, status: u16) {
         let Some(metrics) = &self.metrics else { return };
         // Labels come from the route table, never from the client.
         let method = known(&self.method);
         let path = self.route.as_deref().unwrap_or("other");
-        let status = self.status().to_string();
-        metrics.http_requests.with_label_values(&[method, path, &status]).inc();
+        metrics.http_requests.with_label_values(&[method, path, &status.to_string()]).inc();
         let seconds = self.at.elapsed().as_secs_f64();
         metrics.http_duration.with_label_values(&[method, path]).observe(seconds);
     }
@@ -202,8 +201,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.count();
         let status = self.status();
+        self.count(status);
         if let Some(span) = self.span.take() {
             span.end(known(&self.method), self.route.as_deref(), status);
         }

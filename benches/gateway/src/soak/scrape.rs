@@ -20,6 +20,12 @@ pub struct Scrape {
     pub buffered: u64,
 }
 
+/// The value of a label, of those that a series has.
+pub fn label<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+    rest.split('"').next()
+}
+
 impl Scrape {
     /// Reads Prometheus' text.
     pub fn read(text: &str) -> Self {
@@ -32,8 +38,7 @@ impl Scrape {
                 "ai_gateway_streams_started_total" => scrape.started += value,
                 "ai_gateway_active_streams" => scrape.active = value,
                 "ai_gateway_streams_total" => {
-                    let status = labels.split_once("status=\"").map_or("", |(_, status)| status);
-                    let status = status.trim_end_matches("\"}");
+                    let status = label(labels, "status").unwrap_or_default();
                     *scrape.outcomes.entry(status.to_owned()).or_default() += value;
                 }
                 "ai_gateway_permits_in_use" => scrape.permits += value,

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::scrape::label;
+
 /// Requests to the upstream, as often as it was asked.
 pub const QUESTIONS: &str = "questions";
 
@@ -50,11 +52,7 @@ impl Sums {
     }
 
     fn metric(&mut self, name: &str, labels: &str, value: u64) {
-        let label = |name: &str| {
-            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
-            rest.split('"').next()
-        };
-        let of = |name| label(name).unwrap_or_default();
+        let of = |name| label(labels, name).unwrap_or_default();
         let (model, path) = (of("model"), of("path"));
         match name {
             "http_requests_total" => self.request(of("method"), path, of("status_code"), value),
