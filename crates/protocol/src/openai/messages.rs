@@ -32,23 +32,44 @@ struct MessageReader<'a> {
     losses: &'a mut Losses,
 }
 
-/// What is understood of a message. `refusal` is what an assistant says instead of an answer.
-const KNOWN: [&str; 9] = [
-    "audio",
-    "function_call",
+/// What is understood of an assistant's message. `refusal` is said instead of an answer.
+const OF_ASSISTANTS: [&str; 8] = [
     "role",
     "content",
     "refusal",
     "reasoning",
     "reasoning_content",
     "tool_calls",
-    "tool_call_id",
+    "function_call",
+    "audio",
 ];
+const OF_TOOLS: [&str; 3] = ["role", "content", "tool_call_id"];
+const OF_OTHERS: [&str; 2] = ["role", "content"];
 
 impl MessageReader<'_> {
     fn read(mut self) -> Message {
         let role = self.role();
-        self.losses.unknown(self.path, self.object, &KNOWN);
+        let mut message = Message { role: role.unwrap_or_default(), ..Message::default() };
+        // Only an assistant calls tools, only a tool answers a call: of anybody else's message
+        // such a field is one that means nothing.
+        let known = match role {
+            Some(Role::Assistant) => {
+                self.assistant(&mut message);
+                &OF_ASSISTANTS[..]
+            }
+            Some(Role::Tool) => {
+                message.tool_call_id = self.string("tool_call_id");
+                &OF_TOOLS
+            }
+            _ => &OF_OTHERS,
+        };
+        self.losses.unknown(self.path, self.object, known);
+        self.content(&mut message, role);
+        message
+    }
+
+    /// What an assistant's message has besides its content.
+    fn assistant(&mut self, message: &mut Message) {
         if self.object.get("function_call").is_some() {
             self.losses.refuse(self.field("function_call"), GIVEN_UP);
         }
@@ -56,14 +77,12 @@ impl MessageReader<'_> {
             let message = "an earlier answer in sound is known to its own upstream only";
             self.losses.refuse(self.field("audio"), message);
         }
-        let mut message = Message {
-            role: role.unwrap_or_default(),
-            content: self.reasoning(role),
-            tool_calls: self.tool_calls(),
-            tool_call_id: self.string("tool_call_id"),
-        };
-        self.content(&mut message, role);
-        message
+        // Servers that show a model's reasoning want it back in the conversation.
+        let reasoning = self.string("reasoning_content").or_else(|| self.string("reasoning"));
+        let reasoning = reasoning.filter(|text| !text.is_empty());
+        message.content.extend(reasoning.map(Part::Reasoning));
+        message.push_text(&self.string("refusal").unwrap_or_default());
+        message.tool_calls = self.tool_calls();
     }
 
     fn role(&mut self) -> Option<Role> {
@@ -80,22 +99,11 @@ impl MessageReader<'_> {
         self.object.get("role").is_some_and(|role| role.get() == "\"function\"")
     }
 
-    /// Servers that show a model's reasoning want it back in the conversation.
-    fn reasoning(&mut self, role: Option<Role>) -> Vec<Part> {
-        if role != Some(Role::Assistant) {
-            return Vec::new();
-        }
-        let reasoning = self.string("reasoning_content").or_else(|| self.string("reasoning"));
-        let reasoning = reasoning.filter(|text| !text.is_empty());
-        reasoning.map(Part::Reasoning).into_iter().collect()
-    }
-
     fn content(&mut self, message: &mut Message, role: Option<Role>) {
         let field = self.field("content");
         // An assistant that called tools, or refused, need not have said anything; nor a function.
         let may_be_silent = role == Some(Role::Assistant) || self.is_function();
         let value = if may_be_silent {
-            message.push_text(&self.string("refusal").unwrap_or_default());
             self.object.get("content")
         } else {
             self.faults.required(self.path, self.object, "content", CONTENT)

@@ -86,6 +86,32 @@ fn as_many_choices_as_openai_allows() {
 }
 
 #[test]
+fn only_an_assistant_calls_tools_and_only_a_tool_answers() {
+    let call = r#"{"id":"c","function":{"name":"f","arguments":"{}"}}"#;
+    let message = |role: &str| {
+        format!(
+            r#"{{"role":"{role}","content":"","reasoning":"r","refusal":"no","tool_calls":[{call}],
+                 "tool_call_id":"c"}}"#
+        )
+    };
+    let messages = ["assistant", "tool", "user", "system"].map(message).join(",");
+    let request = openai::decode_request(format!(r#"{{"messages":[{messages}]}}"#).as_bytes());
+    let request = request.unwrap();
+    let said = &request.chat().unwrap().messages;
+    assert_eq!(said.iter().map(|of| of.tool_calls.len()).collect::<Vec<_>>(), [1, 0, 0, 0]);
+    assert_eq!(said.iter().map(|of| of.content.len()).collect::<Vec<_>>(), [2, 0, 0, 0]);
+    let answered = said.iter().map(|of| of.tool_call_id.is_some()).collect::<Vec<_>>();
+    assert_eq!(answered, [false, true, false, false]);
+    let of_others = ["reasoning", "refusal", "tool_calls", "tool_call_id"];
+    let all = |index: usize, names: &[&str]| {
+        names.iter().map(|name| format!("messages[{index}].{name}")).collect::<Vec<_>>()
+    };
+    let ignored =
+        [all(0, &of_others[3..]), all(1, &of_others[..3]), all(2, &of_others), all(3, &of_others)];
+    assert_eq!(request.losses.ignored(), ignored.concat());
+}
+
+#[test]
 fn a_fault_of_the_body_itself_has_no_path() {
     for body in ["{\"model\":\"m\",}", "{1:2}", "{\"messages\":[]"] {
         let failure = openai::decode_request(body.as_bytes()).expect_err(body);

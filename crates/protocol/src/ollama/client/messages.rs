@@ -9,9 +9,10 @@ use crate::fit::Losses;
 const ROLES: &str = "one of \"system\", \"user\", \"assistant\", \"tool\"";
 const FUNCTION: &str = "an object: {\"name\": a string, \"arguments\": an object}";
 
-/// What is understood of a message.
-const KNOWN: [&str; 7] =
-    ["role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id"];
+/// What is understood of a message, whoever says it.
+const OF_ASSISTANTS: [&str; 5] = ["role", "content", "images", "thinking", "tool_calls"];
+const OF_TOOLS: [&str; 5] = ["role", "content", "images", "tool_name", "tool_call_id"];
+const OF_OTHERS: [&str; 3] = ["role", "content", "images"];
 
 pub(super) fn decode(fields: &Object, faults: &mut Faults, losses: &mut Losses) -> Vec<Message> {
     let Some(value) = fields.get("messages") else { return Vec::new() };
@@ -64,16 +65,26 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(mut self) -> Message {
-        self.losses.unknown(self.path, self.object, &KNOWN);
         let role = self.role().unwrap_or_default();
         let mut message = Message { role, ..Message::default() };
-        let thinking = self.string("thinking").filter(|text| !text.is_empty());
-        message.content.extend(thinking.map(Part::Reasoning));
+        // Only an assistant calls tools, only a tool answers a call: of anybody else's message
+        // such a field is one that means nothing.
+        let known = match role {
+            Role::Assistant => {
+                let thinking = self.string("thinking").filter(|text| !text.is_empty());
+                message.content.extend(thinking.map(Part::Reasoning));
+                message.tool_calls = self.tool_calls();
+                &OF_ASSISTANTS[..]
+            }
+            Role::Tool => {
+                message.tool_call_id = self.answered();
+                &OF_TOOLS
+            }
+            _ => &OF_OTHERS,
+        };
+        self.losses.unknown(self.path, self.object, known);
         message.push_text(&self.string("content").unwrap_or_default());
-        let images = images(self.path, self.object, self.faults, self.losses);
-        message.content.extend(images);
-        message.tool_calls = self.tool_calls();
-        message.tool_call_id = self.answered(role);
+        message.content.extend(images(self.path, self.object, self.faults, self.losses));
         message
     }
 
@@ -86,12 +97,9 @@ impl Reader<'_> {
         self.faults.read(&self.field("role"), value, ROLES)
     }
 
-    fn answered(&mut self, role: Role) -> Option<String> {
+    fn answered(&mut self) -> Option<String> {
         let id = self.string("tool_call_id").filter(|id| !id.is_empty());
         let name = self.string("tool_name");
-        if role != Role::Tool {
-            return None;
-        }
         let answered = self.open.answer(id, name.as_deref());
         if answered.is_none() {
             let message = "names no tool that an earlier message calls";

@@ -249,6 +249,18 @@ fn nothing_but_loading_is_known_for_what_it_is() {
 }
 
 #[test]
+fn a_users_message_calls_nothing_and_answers_nothing() {
+    let call = json!([{"function": {"name": "f", "arguments": {}}}]);
+    let user = json!({"role": "user", "content": "x", "thinking": "t", "tool_calls": call,
+                      "tool_name": "f"});
+    let request = read(decode_chat, &json!({"messages": [user]}));
+    let (body, ignored) = to_openai(&request);
+    assert_eq!(body["messages"], json!([{"role": "user", "content": "x"}]));
+    let names = ["thinking", "tool_calls", "tool_name"];
+    assert_eq!(ignored, names.map(|name| format!("messages[0].{name}")));
+}
+
+#[test]
 fn texts_for_vectors() {
     let body = json!({"model": "m", "input": ["a", "b"], "truncate": false, "dimensions": 8,
                       "keep_alive": 3, "options": {"num_ctx": 1}});
