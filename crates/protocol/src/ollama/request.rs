@@ -3,7 +3,7 @@
 //! What this wire has no word for (images by address, sound, forced calls) is refused before
 //! anything is written: [`fit`](crate::fit) says what.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -171,7 +171,7 @@ struct Function<'a> {
 }
 
 fn wire_messages(messages: &[Message]) -> Vec<WireMessage<'_>> {
-    let mut tool_names = HashMap::new();
+    let mut tool_names = BTreeMap::new();
     let mut encoded = Vec::with_capacity(messages.len());
     for message in messages {
         // Ollama matches a result to its call by the tool's name, OpenAI by the call's id. An id may

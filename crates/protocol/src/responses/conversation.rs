@@ -1,7 +1,7 @@
 //! Items put together to messages: what an assistant thought, said and called in one turn are
 //! several items here, and one message of a chat.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::chat::{Message, Part, Role, ToolCall};
 
@@ -15,7 +15,7 @@ pub(super) struct Conversation {
     /// What was thought before the next thing the assistant says or calls.
     thoughts: Vec<String>,
     /// The ids of the calls made so far.
-    calls: HashSet<String>,
+    calls: BTreeSet<String>,
 }
 
 impl Conversation {

@@ -1,6 +1,6 @@
 //! What of a request its response repeats.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -123,7 +123,7 @@ fn or<T>(given: Option<Box<RawValue>>, default: T) -> Or<T> {
 
 fn check_metadata(fields: &Object, faults: &mut Faults) {
     let Some(value) = fields.get("metadata") else { return };
-    let Some(pairs) = faults.read::<HashMap<String, String>>("metadata", value, METADATA) else {
+    let Some(pairs) = faults.read::<BTreeMap<String, String>>("metadata", value, METADATA) else {
         return;
     };
     if pairs.len() > MAX_PAIRS {
