@@ -169,8 +169,9 @@ async fn a_full_queue_refuses_at_once_and_a_late_turn_is_told() {
     gate.open();
     assert_eq!(first.whole().await.native_text(), "one two");
     gateway.wait_until_idle().await;
-    assert_eq!(gateway.outcomes("rejected").await, 1);
-    assert_eq!(gateway.outcomes("timed_out").await, 1);
+    // How long a client waits is its own affair, and how long a queue is the operator's: neither fails.
+    assert_eq!(gateway.outcomes("rejected").await, 2);
+    assert_eq!(gateway.outcomes("timed_out").await, 0);
     assert_eq!(upstream.chats().len(), 1);
     gateway.inner.shutdown().await;
 }

@@ -132,7 +132,7 @@ impl ErrorKind {
             Self::Cancelled | Self::TooSlow => Outcome::Cancelled,
             Self::Truncated => Outcome::Truncated,
             Self::Drained | Self::Draining => Outcome::Drained,
-            Self::UpstreamTimeout | Self::QueueTimeout | Self::RequestTimeout => Outcome::TimedOut,
+            Self::UpstreamTimeout | Self::RequestTimeout => Outcome::TimedOut,
             Self::NoTarget
             | Self::UpstreamUnreachable
             | Self::UpstreamRateLimited

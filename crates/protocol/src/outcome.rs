@@ -15,7 +15,8 @@ pub enum Outcome {
     TimedOut,
     /// The gateway shut down before the answer was whole.
     Drained,
-    /// The request was refused: the queue had no room for it, or the upstream found it wrong.
+    /// The request was refused: the queue had no room for it or no turn in time, or the upstream found
+    /// it wrong.
     Rejected,
     /// A fault of the gateway itself.
     InternalError,

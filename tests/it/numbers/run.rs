@@ -185,7 +185,7 @@ impl Cast {
             let first = self.alice.open_until(&gated(true), "t0").await;
             let impatient = self.bob.with("X-Queue-Timeout-Ms", "20");
             assert_eq!(impatient.post("/api/chat", &gated(false)).await.status, 503);
-            impatient.ended("timed_out");
+            impatient.ended("rejected");
             impatient.refused("queue_timeout");
             let waits = async {
                 let response = self.alice.post("/api/chat", &gated(false)).await;

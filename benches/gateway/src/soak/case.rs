@@ -239,8 +239,8 @@ fn codes(mishap: Mishap) -> Option<Vec<&'static str>> {
 /// The outcome of a stream whose client was told this code.
 pub fn outcome_of(code: &str) -> Option<&'static str> {
     Some(match code {
-        "QUEUE_FULL" => "rejected",
-        "QUEUE_TIMEOUT" | "UPSTREAM_TIMEOUT" => "timed_out",
+        "QUEUE_FULL" | "QUEUE_TIMEOUT" | "UPSTREAM_REJECTED" => "rejected",
+        "UPSTREAM_TIMEOUT" => "timed_out",
         "TRUNCATED" => "truncated",
         "CANCELLED" => "cancelled",
         "DRAINED" => "drained",

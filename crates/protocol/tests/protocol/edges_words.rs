@@ -24,7 +24,7 @@ const KINDS: [(ErrorKind, Outcome); 31] = [
     (ErrorKind::NoTarget, Outcome::UpstreamError),
     (ErrorKind::TooSlow, Outcome::Cancelled),
     (ErrorKind::RequestTimeout, Outcome::TimedOut),
-    (ErrorKind::QueueTimeout, Outcome::TimedOut),
+    (ErrorKind::QueueTimeout, Outcome::Rejected),
     (ErrorKind::UpstreamTimeout, Outcome::TimedOut),
     (ErrorKind::Draining, Outcome::Drained),
     (ErrorKind::Drained, Outcome::Drained),
