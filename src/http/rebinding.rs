@@ -3,7 +3,9 @@
 //!
 //! Who must present a key is not in danger: the page has none. Without keys, being able to reach the
 //! gateway is all it takes, so that what a page asks for must name the gateway by its address, as
-//! this machine, or by a name from the configuration. Programs are asked nothing.
+//! this machine, or by a name from the configuration. Programs are asked nothing, but where a page's
+//! request cannot be told from theirs: browsers do not say that a page reads from its own site. So
+//! the console and the list of streams, which has what cannot be guessed, want the name of everybody.
 
 use std::net::IpAddr;
 
@@ -42,7 +44,7 @@ impl OwnNames {
         if self.any || host_of(http).is_some_and(|host| self.has(host)) {
             return Ok(());
         }
-        let message = "without keys, pages reach the gateway by an address or as localhost: add \
+        let message = "without keys, this is reached by an address or as localhost: add \
                        this name to server.allowed_hosts, or set a key";
         Err(Failure::new(ErrorKind::Forbidden, message))
     }

@@ -36,12 +36,14 @@ struct Stats {
 /// `GET /api/chat/streams`
 ///
 /// # Errors
-/// [`ErrorKind::Unauthorized`].
+/// [`ErrorKind::Unauthorized`]; [`ErrorKind::Forbidden`] for who could be a page of another site, since
+/// whoever knows a stream's id may read it.
 pub async fn list(
     http: HttpRequest,
     here: Here,
     directory: Data<Directory>,
 ) -> Result<HttpResponse, ApiError<Native>> {
+    here.names.check(&http)?;
     let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let streams = directory.list(&caller).await;
     let count = |state: &str| streams.iter().filter(|stream| stream.state == state).count();

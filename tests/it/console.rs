@@ -296,9 +296,14 @@ async fn pages_of_other_sites_neither_read_nor_write() {
     assert_eq!(refused.header("access-control-allow-origin"), None);
     assert_eq!(status(&foreign, FEED).await, 403);
     // The same site, by a name that was made to point here.
-    for read in
-        ["GET /", "GET /console/console.js", "GET /api/console/events", "GET /api/console/config"]
-    {
+    for read in [
+        "GET /",
+        "GET /console/console.js",
+        "GET /api/console/events",
+        "GET /api/console/config",
+        // What it would take to read the answers of others.
+        "GET /api/chat/streams",
+    ] {
         assert_eq!(from_page(&open, read, evil, None).await, 403, "{read}");
     }
     let rebound = Some("http://evil.example:3000");
@@ -311,6 +316,8 @@ async fn pages_of_other_sites_neither_read_nor_write() {
     assert_eq!(from_page(&open, "POST /api/chat", &own, Some(&own_page)).await, 200);
     assert_eq!(from_page(&open, "POST /api/chat", "gateway", Some("http://gateway")).await, 200);
     assert_eq!(from_page(&open, "POST /api/chat", evil, None).await, 200);
+    assert_eq!(from_page(&open, "GET /api/models", evil, None).await, 200);
+    assert_eq!(from_page(&open, "GET /api/chat/streams", "gateway", None).await, 200);
     assert_eq!(from_page(&open, "GET /api/console/config", &own, Some(&own_page)).await, 200);
     open.inner.shutdown().await;
 
