@@ -156,7 +156,7 @@ impl Pump {
             return Err((gone.into(), serving));
         };
         if serving.lane().has_choice() || !Rc::ptr_eq(serving.lane(), &self.lane) {
-            self.tell(Progress::Asked { target: Arc::clone(&upstream.name) });
+            self.tell_target(upstream);
         }
         let streams = upstream.provider.streams(&asked.request);
         let reading = asked.reads.of(provider::relays(upstream.kind, &asked.request));
@@ -169,6 +169,7 @@ impl Pump {
         let provider = Rc::clone(&upstream.provider);
         self.job.asked.fetch_add(1, Ordering::Relaxed);
         let mut serving = serving;
+        serving.asked();
         let trace = self.job.trace.as_ref().and_then(|trace| serving.trace(trace, &request));
         let opening = provider.open(Call { request, id: self.job.id, trace, pool, reading });
         if !streams {
@@ -189,6 +190,12 @@ impl Pump {
             }
         }
         Ok(leg)
+    }
+
+    /// Tells whose answer it is, or would be.
+    pub(super) fn tell_target(&self, upstream: &Upstream) {
+        let (target, provider) = (Arc::clone(&upstream.name), upstream.kind.as_str());
+        self.tell(Progress::Asked { target, provider });
     }
 
     /// What is tried behind a failure, if anything.

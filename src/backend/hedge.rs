@@ -133,22 +133,32 @@ impl Pump {
         if let Ok(leg) = timeout(patience, &mut first).await {
             return by_first(leg);
         }
+        let by = Arc::clone(&hedge.lane.name);
         let Some((need, permit)) = self.second(hedge).await else {
-            self.tell(Progress::Takeover(Takeover::Hedged(HedgeResult::Refused)));
+            let result = HedgeResult::Refused;
+            self.tell(Progress::Takeover(Takeover::Hedged { result, by, failure: None }));
             return by_first(first.await);
         };
         let second = std::pin::pin!(self.ask_second(&hedge.lane, &need, permit, deadline));
-        let (leg, by_second, result) = match select(first, second).await {
-            Either::Left((Ok(leg), _)) => (Ok(leg), false, HedgeResult::Lost),
-            Either::Right((Ok(leg), _)) => (Ok(leg), true, HedgeResult::Won),
-            Either::Left((Err(failure), second)) => match second.await {
-                Ok(leg) => (Ok(leg), true, HedgeResult::Won),
-                Err(_) => (Err(failure), false, HedgeResult::Failed),
+        let mut failure = None;
+        let (leg, result) = match select(first, second).await {
+            Either::Left((Ok(leg), _)) => (Ok(leg), HedgeResult::Lost),
+            Either::Right((Ok(leg), _)) => (Ok(leg), HedgeResult::Won),
+            Either::Left((Err(none), second)) => match second.await {
+                Ok(leg) => {
+                    failure = Some(none.failure);
+                    (Ok(leg), HedgeResult::Won)
+                }
+                Err(_) => (Err(none), HedgeResult::Failed),
             },
-            Either::Right((Err(_), first)) => (first.await, false, HedgeResult::Failed),
+            Either::Right((Err(_), first)) => (first.await, HedgeResult::Failed),
         };
-        self.tell(Progress::Takeover(Takeover::Hedged(result)));
-        Raced { leg, by_second }
+        self.tell(Progress::Takeover(Takeover::Hedged { result, by, failure }));
+        // The one that was asked last need not be the one that answers.
+        if let Some(upstream) = leg.as_ref().ok().and_then(|leg| leg.serving.upstream()) {
+            self.tell_target(upstream);
+        }
+        Raced { leg, by_second: result == HedgeResult::Won }
     }
 
     /// What the second model is asked for, if it may be.

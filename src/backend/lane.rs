@@ -91,7 +91,7 @@ impl Lane {
             Ok(pick) => Ok(Some(Serving {
                 pick,
                 lane: Rc::clone(self),
-                told: false,
+                owes_result: false,
                 span: None,
                 _freed: Freed(self.has_choice().then(|| Arc::clone(&self.shared.freed))),
             })),
@@ -178,7 +178,8 @@ impl Lane {
 pub struct Serving {
     pick: Pick,
     lane: Rc<Lane>,
-    told: bool,
+    /// Whether it was asked, and what that comes to is to be told.
+    owes_result: bool,
     /// Where it is part of a trace: most are not, and this moves from future to future.
     span: Option<Box<UpstreamSpan>>,
     /// Dropped behind the pick.
@@ -217,6 +218,11 @@ impl Serving {
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.pick.is_proven(Instant::now())
+    }
+
+    /// A request goes to it now.
+    pub fn asked(&mut self) {
+        self.owes_result = true;
     }
 
     /// Begins the span of a request to it, in place of an earlier one's; gives the place for the upstream's.
@@ -308,7 +314,7 @@ impl Serving {
 
     /// Tells what it came to, once; gives whether this is it.
     fn tell(&mut self, result: TargetResult) -> bool {
-        if std::mem::replace(&mut self.told, true) {
+        if !std::mem::take(&mut self.owes_result) {
             return false;
         }
         self.span.iter_mut().for_each(|span| span.came_to(result.as_str()));

@@ -44,8 +44,9 @@ pub enum Progress {
     Queued(QueuePlace),
     /// Got its permit after it waited for `queue_wait` in all; the request goes out now.
     Dispatched { queue_wait: Duration },
-    /// It goes to one of the model's targets, where there is a choice.
-    Asked { target: Arc<str> },
+    /// It goes to this target, of this kind, where there is a choice; or that is the one, of two that
+    /// were asked, whose answer it is.
+    Asked { target: Arc<str>, provider: &'static str },
     /// A target gave no answer, and another is asked.
     FailedOver { cause: Cause, failure: Failure },
     /// The upstream did not take the request, and is asked once more.
@@ -65,8 +66,9 @@ pub enum Progress {
 
 /// How another model comes in.
 pub enum Takeover {
-    /// The first token was late, and this is what asking a second model came to.
-    Hedged(HedgeResult),
+    /// The first token was late, and this is what asking the model `by` came to; `failure` is that of
+    /// the first, where the answer is not its own for that reason.
+    Hedged { result: HedgeResult, by: Arc<str>, failure: Option<Failure> },
     /// The model's targets gave no answer because of `failure`, and the model `by` does.
     Instead { by: Arc<str>, cause: Cause, failure: Failure },
     /// The model `by` was asked instead, and gave no answer either.

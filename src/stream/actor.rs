@@ -191,17 +191,16 @@ impl StreamActor {
     fn retrying(&mut self, reason: RetryReason, failure: &Failure) {
         self.recorder.retried(reason.as_str());
         let StreamMeta { id, model, log_span, .. } = &self.meta;
-        let (attempt, reason) = (self.recorder.attempts() + 1, reason.as_str());
-        let error = failure.logged();
-        tracing::info!(parent: log_span, %id, model, attempt, reason, error, "the upstream is asked once more");
+        let (reason, error) = (reason.as_str(), failure.logged());
+        tracing::info!(parent: log_span, %id, model, reason, error, "the upstream is asked once more");
     }
 
     fn failed_over(&mut self, cause: Cause, failure: &Failure) {
         self.recorder.failed_over(cause, failure.kind);
         let StreamMeta { id, model, target, log_span, .. } = &self.meta;
         let (target, cause) = (target.as_deref().unwrap_or_default(), cause.as_str());
-        let (attempt, error) = (self.recorder.attempts() + 1, failure.logged());
-        tracing::info!(parent: log_span, %id, model, target, cause, attempt, error, "another target is asked");
+        let error = failure.logged();
+        tracing::info!(parent: log_span, %id, model, target, cause, error, "another target is asked");
     }
 
     /// The backend's word on the end, read in the light of why it was asked to end.
@@ -295,9 +294,10 @@ impl Handler<Progress> for StreamActor {
                 self.state = State::Connecting;
                 self.recorder.dispatched(queue_wait);
             }
-            Progress::Asked { target } => {
+            Progress::Asked { target, provider } => {
                 self.state = State::Connecting;
-                self.recorder.goes_to(&target);
+                self.recorder.goes_to(&target, provider);
+                self.meta.provider = provider;
                 self.meta.target = Some(target);
             }
             Progress::FailedOver { cause, failure } => self.failed_over(cause, &failure),

@@ -4,7 +4,7 @@ use tidegate_protocol::Failure;
 
 use super::spec::StreamMeta;
 use super::transcript::Transcript;
-use crate::backend::Takeover;
+use crate::backend::{HedgeResult, Takeover};
 use crate::telemetry::StreamRecorder;
 
 /// Notes it, before anything that the other model says is passed on.
@@ -20,16 +20,20 @@ pub(super) fn note(
         tracing::warn!(parent: log_span, %id, model, by, code, tokens, error, "{what}");
     };
     match takeover {
-        Takeover::Hedged(result) => {
-            recorder.hedged(result.as_str());
+        Takeover::Hedged { result, by, failure } => {
+            if let Some(failure) = &failure {
+                log(&by, failure, 0, "another model answers instead");
+            }
+            let answers = (result == HedgeResult::Won).then_some(&by);
+            recorder.hedged(result.as_str(), answers, failure.map(|failure| failure.kind));
         }
         Takeover::Instead { by, cause, failure } => {
             log(&by, &failure, 0, "another model answers instead");
-            recorder.fell_back(&by, cause, true);
+            recorder.fell_back(&by, cause, failure.kind);
         }
         Takeover::NotInstead { by, cause, failure } => {
             log(&by, &failure, 0, "another model did not answer instead");
-            recorder.fell_back(&by, cause, false);
+            recorder.did_not_fall_back(cause);
         }
         Takeover::Continued { by, failure, signature } => {
             log(&by, &failure, recorder.chunk_count(), "another model goes on with the answer");

@@ -342,8 +342,10 @@ impl ModelMetrics {
         }
     }
 
-    /// Counts one failure of the upstream.
+    /// Counts a failure, if it is an upstream's.
     pub fn count_upstream_failure(&self, kind: ErrorKind) {
-        self.upstreams.failures.with_label_values(&[&self.model, kind.code()]).inc();
+        if ErrorKind::OF_UPSTREAMS.contains(&kind) {
+            self.upstreams.failures.with_label_values(&[&self.model, kind.code()]).inc();
+        }
     }
 }

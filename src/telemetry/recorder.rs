@@ -81,8 +81,8 @@ impl StreamRecorder {
     }
 
     /// The request goes to one of several targets.
-    pub fn goes_to(&self, target: &Arc<str>) {
-        self.record.iter().for_each(|record| record.asked(target));
+    pub fn goes_to(&self, target: &Arc<str>, provider: &'static str) {
+        self.record.iter().for_each(|record| record.asked(target, provider));
     }
 
     /// The request got its permit after it waited for `queue_wait` in all, and goes to the upstream
@@ -111,10 +111,17 @@ impl StreamRecorder {
         self.metrics.count_upstream_failure(failure);
     }
 
-    /// The model `by` was asked instead, and answers or does not.
-    pub fn fell_back(&mut self, by: &Arc<str>, cause: Cause, answers: bool) {
-        self.record.iter().filter(|_| answers).for_each(|record| record.answered_by(by));
-        self.metrics.count_fallback(cause, answers);
+    /// The model `by` answers instead, because of `failure`.
+    pub fn fell_back(&mut self, by: &Arc<str>, cause: Cause, failure: ErrorKind) {
+        self.record.iter().for_each(|record| record.answered_by(by));
+        self.metrics.count_upstream_failure(failure);
+        self.metrics.count_fallback(cause, true);
+        self.event("fallback", cause.as_str());
+    }
+
+    /// A model was asked instead, and gave no answer either.
+    pub fn did_not_fall_back(&mut self, cause: Cause) {
+        self.metrics.count_fallback(cause, false);
         self.event("fallback", cause.as_str());
     }
 
@@ -132,8 +139,19 @@ impl StreamRecorder {
         self.metrics.count_continuation(false);
     }
 
-    /// The first token was late, and this is what asking a second model came to.
-    pub fn hedged(&mut self, result: &'static str) {
+    /// The first token was late, and this is what asking a second model came to: who answers, if it
+    /// does, and what was wrong with the first, if that is why.
+    pub fn hedged(
+        &mut self,
+        result: &'static str,
+        by: Option<&Arc<str>>,
+        failed: Option<ErrorKind>,
+    ) {
+        let records = self.record.iter().zip(by);
+        records.for_each(|(record, by)| record.answered_by(by));
+        if let Some(failure) = failed {
+            self.metrics.count_upstream_failure(failure);
+        }
         self.metrics.count_hedge(result);
         self.event("hedge", result);
     }
@@ -164,8 +182,8 @@ impl StreamRecorder {
             return;
         }
         self.outcome = Some(outcome);
-        if let Some(kind) = failure.filter(|kind| ErrorKind::OF_UPSTREAMS.contains(kind)) {
-            self.metrics.count_upstream_failure(kind);
+        if let Some(failure) = failure {
+            self.metrics.count_upstream_failure(failure);
         }
         let tokens = usage.map_or(self.chunks, |usage| usage.completion_tokens);
         self.metrics.tokens.inc_by(tokens);

@@ -11,7 +11,7 @@ const NO: &str = r#"{"error":{"message":"no"}}"#;
 const TOO_LONG: &str = r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#;
 
 /// A gateway before `test`, for which `spare` is asked instead.
-async fn before(test: &str, spare: &str, cause: &str) -> TestGateway {
+pub async fn before(test: &str, spare: &str, cause: &str) -> TestGateway {
     let toml = format!(
         "[[models]]\nname = \"test\"\n{test}\n[models.fallback]\n{cause} = [\"spare\"]\n\
          [[models]]\nname = \"spare\"\n{spare}\n"

@@ -15,15 +15,15 @@ use crate::upstream::{
 
 /// So many answers make the p95 known.
 const SAMPLES: usize = 10;
-const LATE: &str = "late";
+pub const LATE: &str = "late";
 
-fn prompt(seen: &Seen) -> String {
+pub fn prompt(seen: &Seen) -> String {
     let body = seen.json();
     body["messages"].as_array().unwrap()[0]["content"].as_str().unwrap().to_owned()
 }
 
 /// An upstream that is late with what is asked to be late: as late as the gate.
-async fn sometimes_late(gate: &Gate) -> Upstream {
+pub async fn sometimes_late(gate: &Gate) -> Upstream {
     let gate = gate.clone();
     Upstream::start(move |seen| {
         if prompt(seen) != LATE {
@@ -36,7 +36,7 @@ async fn sometimes_late(gate: &Gate) -> Upstream {
     .await
 }
 
-fn models(test: &str, second: &str, more: &str) -> String {
+pub fn models(test: &str, second: &str, more: &str) -> String {
     let hedging = format!("hedge_on = \"second\"\nhedge_min_samples = {SAMPLES}");
     format!(
         "[[models]]\nname = \"test\"\n{test}\n{hedging}\nmax_concurrency = 200\n{more}\n\
@@ -45,7 +45,7 @@ fn models(test: &str, second: &str, more: &str) -> String {
 }
 
 /// A gateway that knows the model's pace, and may ask a second time.
-async fn paced(toml: &str) -> TestGateway {
+pub async fn paced(toml: &str) -> TestGateway {
     let gateway = TestGateway::start(toml).await;
     // 20 of 100 for each.
     for _ in 0..SAMPLES {
@@ -58,7 +58,7 @@ async fn before(test: &Upstream, second: &Upstream) -> TestGateway {
     paced(&models(&openai_kind(test), &openai_kind(second), "hedge_percent = 20")).await
 }
 
-async fn hedges(gateway: &TestGateway, result: &str, count: usize) {
+pub async fn hedges(gateway: &TestGateway, result: &str, count: usize) {
     let series = format!("ai_gateway_hedges_total{{model=\"test\",result=\"{result}\"}}");
     gateway.wait_for_metric(&series, &count.to_string()).await;
 }

@@ -126,9 +126,10 @@ impl AccessRecord {
         self.lock().stream = Some(Generated { begun, answered_by: None, ended: None });
     }
 
-    pub fn asked(&self, target: &Arc<str>) {
+    pub fn asked(&self, target: &Arc<str>, provider: &'static str) {
         if let Some(stream) = &mut self.lock().stream {
             stream.begun.target = Some(Arc::clone(target));
+            stream.begun.provider = provider;
         }
     }
 

@@ -176,7 +176,7 @@ fn the_log_and_the_file_say_the_same() {
         request.caller(&"team".into(), Some(IpAddr::from([127, 0, 0, 1])));
         request.model("m");
         request.begun(begun(None));
-        request.asked(&"a".into());
+        request.asked(&"a".into(), "openai");
         request.answered_by(&"other".into());
         request.reads(StreamId::new(0, 8));
         request.ended(ended(Outcome::Truncated, Some(ErrorKind::Truncated)));
