@@ -23,7 +23,7 @@ use super::responses;
 use super::resume::{EventId, LAST_EVENT_ID};
 use super::worker::Worker;
 use crate::access::Caller;
-use crate::stream::{NotKept, Standing, Subscription};
+use crate::stream::{NotKept, Part, Standing, Subscription};
 use crate::telemetry::AccessRecord;
 
 /// The stream that answers, where that has another id than the request.
@@ -46,17 +46,20 @@ fn manner_of(dialect: &str) -> Option<Manner> {
 
 /// Where a client takes a stream up, and how it is given to it.
 pub(super) struct Reader {
+    pub part: Part,
     pub after: u64,
     pub version: Version,
     pub record: AccessRecord,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Asked {
     after: Option<String>,
+    observe: Option<String>,
 }
 
-/// `GET /api/chat/{id}`: what follows an event of a stream, to its end. Without one, all of it.
+/// `GET /api/chat/{id}`: what follows an event of a stream, to its end. Without one, all of it. Who
+/// observes changes nothing: neither how fast it goes, nor whether it ends when its client leaves.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] for an unknown id, a malformed one and another's; [`ErrorKind::Gone`] for
@@ -72,16 +75,22 @@ pub async fn resume(
     let caller = identify(&http, here.admission.keys(), &here.limits.proxies)?;
     let arrival = Arrival::of(&http)?;
     let id: StreamId = id.parse().map_err(|_| Failure::from(NotKept::Unknown))?;
-    let after = place(&http, id)?;
-    let reader = Reader { after, version: http.version(), record: arrival.record };
+    let asked = Query::<Asked>::from_query(http.query_string());
+    let asked = asked.map(Query::into_inner).unwrap_or_default();
+    let part = match asked.observe.as_deref() {
+        None | Some("false") => Part::Client,
+        Some("true") => Part::Observer,
+        Some(_) => return Err(fault("observe", "must be true or false").into()),
+    };
+    let after = place(&http, asked.after.as_deref(), id)?;
+    let reader = Reader { part, after, version: http.version(), record: arrival.record };
     Ok(take_up(id, reader, payload, &caller, &worker).await?)
 }
 
 /// Where to go on: the query is asked first, since `EventSource` sends its header by itself.
-fn place(http: &HttpRequest, id: StreamId) -> Result<u64, Failure> {
-    let asked = Query::<Asked>::from_query(http.query_string()).ok();
+fn place(http: &HttpRequest, after: Option<&str>, id: StreamId) -> Result<u64, Failure> {
     let header = http.headers().get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
-    let (field, text) = match asked.as_ref().and_then(|asked| asked.after.as_deref()) {
+    let (field, text) = match after {
         Some(after) => ("after", after),
         None => match header {
             Some(header) if !header.is_empty() => ("last-event-id", header),
@@ -94,11 +103,12 @@ fn place(http: &HttpRequest, id: StreamId) -> Result<u64, Failure> {
         Some(_) => None,
         None => text.parse().ok(),
     };
-    number.ok_or_else(|| {
-        let message = "must be the id of an event of this stream, or its number";
-        let (field, message) = (field.to_owned(), message.to_owned());
-        Failure::invalid(vec![FieldFault { field, message }])
-    })
+    number.ok_or_else(|| fault(field, "must be the id of an event of this stream, or its number"))
+}
+
+fn fault(field: &str, message: &str) -> Failure {
+    let (field, message) = (field.to_owned(), message.to_owned());
+    Failure::invalid(vec![FieldFault { field, message }])
 }
 
 /// Answers with what follows in a stream that is kept.
@@ -112,7 +122,7 @@ pub(super) async fn take_up(
     caller: &Caller,
     worker: &Worker,
 ) -> Result<HttpResponse, Failure> {
-    match worker.journals.attach(id, caller, reader.after) {
+    match worker.journals.attach(id, caller, reader.part, reader.after) {
         // `EventSource` asks again and again, unless it is told that there is nothing.
         Err(NotKept::NothingLeft) => Ok(HttpResponse::NoContent().finish()),
         Err(not_kept) => Err(not_kept.into()),
@@ -135,7 +145,7 @@ pub(super) async fn given(
 ) -> Result<HttpResponse, Failure> {
     let manner = manner_of(standing.dialect)
         .ok_or_else(|| Failure::new(ErrorKind::Internal, "the stream's dialect is not known"))?;
-    let Reader { after, version, record } = reader;
+    let Reader { after, version, record, .. } = reader;
     record.reads(standing.id);
     let heartbeat = worker.heartbeat();
     let mut response = if standing.streams {

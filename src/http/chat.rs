@@ -27,6 +27,7 @@ use crate::provider::{self, Fit};
 use crate::registry::Opened;
 use crate::routing::Need;
 use crate::routing::need::Asker;
+use crate::stream::Part;
 use crate::telemetry::spans;
 
 /// What bounds a chat request.
@@ -141,7 +142,7 @@ impl Arrived {
         let Self { arrival, caller, version, resumption, .. } = self;
         let Arrival { id, at, record, trace, log_span, .. } = arrival;
         if let Some(EventId { stream, number }) = resumption.last_event {
-            let reader = Reader { after: number, version, record };
+            let reader = Reader { part: Part::Client, after: number, version, record };
             return Ok(Answering::Again { stream, caller, reader });
         }
         let claimant = self.queue.of(&caller, admission.keys().is_on());
@@ -191,7 +192,7 @@ impl Arrived {
         let Opened { subscription, joined } = worker.open(here, opening, ticket, request).await?;
         Ok(match joined {
             Some(standing) => {
-                let reader = Reader { after: 0, version, record };
+                let reader = Reader { part: Part::Client, after: 0, version, record };
                 Answering::Joined { standing, subscription, reader }
             }
             None => Answering::Live(Live {

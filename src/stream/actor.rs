@@ -183,7 +183,7 @@ impl StreamActor {
     }
 
     fn end_if_still_alone(&self, absences: u64) {
-        if self.transcript.readers() == 0 && self.transcript.absences() == absences {
+        if self.transcript.clients() == 0 && self.transcript.absences() == absences {
             self.control.token.cancel();
         }
     }
@@ -356,7 +356,7 @@ impl Handler<Inspect> for StreamActor {
             bytes_buffered: self.transcript.buffered(),
             owner: owner.to_string(),
             client: client.map(|address| address.to_string()),
-            client_left: self.transcript.readers() == 0,
+            client_left: self.transcript.clients() == 0,
             watchers: self.transcript.readers(),
         }
     }

@@ -16,7 +16,7 @@ use super::delivery::{Closing, Frame};
 use super::pack::Pack;
 use readers::Readers;
 
-pub use readers::ReaderKey;
+pub use readers::{Part, ReaderKey};
 
 /// A reader is given no more than about this at once: what is replayed to it is unpacked for it.
 const AT_ONCE_BYTES: usize = 16 * 1024;
@@ -86,7 +86,7 @@ impl Journal {
             readers: Readers::default(),
             closing: None,
         };
-        let key = journal.join(1, 0);
+        let key = journal.join(Part::Client, 1, 0);
         (journal, key)
     }
 
@@ -154,7 +154,7 @@ impl Journal {
     ///
     /// # Errors
     /// When that is not there any more, or not yet.
-    pub fn attach(&mut self, after: u64) -> Result<ReaderKey, NotThere> {
+    pub fn attach(&mut self, part: Part, after: u64) -> Result<ReaderKey, NotThere> {
         let last = self.last_number();
         if after > last {
             return Err(NotThere::Beyond { last });
@@ -167,15 +167,15 @@ impl Journal {
         let packed = self.pack.as_ref().map_or(0, |pack| pack.weight_from(next));
         let behind = self.frames.iter().rev().take_while(|frame| frame.number >= next);
         let backlog = packed + behind.map(weight).sum::<u64>();
-        Ok(self.join(next, backlog))
+        Ok(self.join(part, next, backlog))
     }
 
-    fn join(&mut self, next: u64, backlog: u64) -> ReaderKey {
+    fn join(&mut self, part: Part, next: u64, backlog: u64) -> ReaderKey {
         let allowed = backlog + self.bounds.lag as u64;
-        self.readers.join(next, self.published - backlog, allowed)
+        self.readers.join(part, next, self.published - backlog, allowed)
     }
 
-    /// A reader is gone. `true` where it was the last.
+    /// A reader is gone. `true` where it was the last client.
     pub fn leave(&mut self, key: ReaderKey) -> bool {
         let was_last = self.readers.leave(key);
         self.pack_unread();
@@ -256,14 +256,14 @@ impl Journal {
         self.closing.as_ref()
     }
 
-    /// Whether the upstream may go on: the fastest reader wants more, or there is none.
+    /// Whether the upstream may go on: the fastest client wants more, or there is none.
     #[must_use]
     pub fn has_room(&self) -> bool {
         let room = self.bounds.room as u64;
         self.readers.lags(self.published).is_none_or(|(least, _)| least <= room)
     }
 
-    /// Bytes that the slowest reader has not written yet.
+    /// Bytes that the slowest client has not written yet.
     #[must_use]
     pub fn unread(&self) -> usize {
         let most = self.readers.lags(self.published).map_or(0, |(_, most)| most);
@@ -285,6 +285,11 @@ impl Journal {
     #[must_use]
     pub fn readers(&self) -> usize {
         self.readers.count()
+    }
+
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.readers.clients()
     }
 
     /// Whether anything was said before the end.

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use tidegate_protocol::{ErrorKind, Failure, FieldFault, StreamId};
 
-use super::journal::{Bounds, NotThere};
+use super::journal::{Bounds, NotThere, Part};
 use super::subscription::{Channel, Publisher, Subscription};
 use crate::access::Caller;
 use crate::config;
@@ -144,7 +144,7 @@ impl Journals {
         let Some((by, entry)) = inner.claimed(claims)? else { return Ok(None) };
         let (standing, channel) = (entry.standing.clone(), entry.channel.clone());
         drop(inner);
-        let subscription = self.read(&channel, 0)?;
+        let subscription = self.read(&channel, Part::Client, 0)?;
         self.metrics.attached(by);
         Ok(Some((standing, subscription)))
     }
@@ -190,6 +190,7 @@ impl Journals {
         &self,
         id: StreamId,
         caller: &Caller,
+        part: Part,
         after: u64,
     ) -> Result<(Standing, Subscription), NotKept> {
         self.forget_old(Instant::now());
@@ -206,7 +207,7 @@ impl Journals {
         if channel.end() == Some(after) {
             return Err(NotKept::NothingLeft);
         }
-        let subscription = self.read(&channel, after)?;
+        let subscription = self.read(&channel, part, after)?;
         self.metrics.attached(Attached::ById);
         Ok((standing, subscription))
     }
@@ -237,12 +238,12 @@ impl Journals {
         self.metrics.show(inner.entries.len(), self.held.load(Ordering::Relaxed));
     }
 
-    fn read(&self, channel: &Channel, after: u64) -> Result<Subscription, NotKept> {
+    fn read(&self, channel: &Channel, part: Part, after: u64) -> Result<Subscription, NotKept> {
         let most = self.limits.max_watchers;
         if channel.readers() >= most {
             return Err(NotKept::TooManyWatchers(most));
         }
-        Ok(channel.attach(after)?)
+        Ok(channel.attach(part, after)?)
     }
 
     /// Lets ended streams go, the first that ended first, until all fits.

@@ -29,6 +29,7 @@ mod transcript;
 
 pub use actor::{Begun, StreamActor};
 pub use delivery::{Closing, Delivery, Frame};
+pub use journal::Part;
 pub use journals::{Claim, Journals, NotKept, Standing};
 pub use level::Level;
 pub use message::{Cancel, CancelCause, Gone, Inspect, StreamInfo, millis};

@@ -14,7 +14,7 @@ use tidegate_protocol::{ErrorKind, Failure, Outcome, Payload};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Closing, Delivery, Frame};
-use super::journal::{Bounds, Journal, NotThere, ReaderKey, Reading};
+use super::journal::{Bounds, Journal, NotThere, Part, ReaderKey, Reading};
 use super::journals::Place;
 use super::level::Level;
 
@@ -88,19 +88,19 @@ impl Channel {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A way to a client that has had the frames up to `after`.
+    /// A way to a reader that has had the frames up to `after`.
     ///
     /// # Errors
     /// When what follows is not held, or not yet there.
-    pub fn attach(&self, after: u64) -> Result<Subscription, NotThere> {
+    pub fn attach(&self, part: Part, after: u64) -> Result<Subscription, NotThere> {
         let mut shared = self.lock();
-        let key = shared.journal.attach(after)?;
+        let key = shared.journal.attach(part, after)?;
         shared.readers.push((key, None));
         shared.count();
         Ok(Subscription { channel: self.clone(), key, ended: false })
     }
 
-    /// How many clients read it.
+    /// How many read it.
     #[must_use]
     pub fn readers(&self) -> usize {
         self.lock().journal.readers()
@@ -215,10 +215,16 @@ impl Publisher {
         self.channel.lock().journal.unread()
     }
 
-    /// How many clients read it.
+    /// How many read it.
     #[must_use]
     pub fn readers(&self) -> usize {
         self.channel.readers()
+    }
+
+    /// How many of them it is for.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.channel.lock().journal.clients()
     }
 
     /// How often the last client has left.

@@ -160,10 +160,16 @@ impl Transcript {
         self.publisher.buffered() + self.encoder.held_bytes()
     }
 
-    /// How many clients read it.
+    /// How many read it.
     #[must_use]
     pub fn readers(&self) -> usize {
         self.publisher.readers()
+    }
+
+    /// How many of them it is for.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.publisher.clients()
     }
 
     /// Tells each time that the last client leaves.

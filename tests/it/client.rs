@@ -56,7 +56,7 @@ impl Client {
         let content =
             body.map(|body| format!("{content_type}Content-Length: {}\r\n\r\n{body}", body.len()));
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: gateway\r\n{}Connection: close\r\n{}",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{}Connection: close\r\n{}",
             self.headers,
             content.as_deref().unwrap_or("\r\n"),
         );

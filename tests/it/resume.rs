@@ -223,6 +223,30 @@ async fn the_last_to_leave_ends_it() {
 }
 
 #[actix_web::test]
+async fn who_observes_reads_all_and_keeps_nothing_going() {
+    let gate = Gate::new();
+    let upstream = Upstream::gated(&gate).await;
+    let gateway = TestGateway::start(&openai_model(&upstream, "run_on_seconds = 0.05")).await;
+    let client = gateway.client.with_header("X-Resumable", "true");
+    let mut first = client.open("/api/chat", &native("hi")).await;
+    let path = format!("/api/chat/{}?observe=true", first.id());
+    let seen = first.read_until("one").await;
+    let mut observer = client.send("GET", &path, None).await;
+    assert_eq!(observer.read_until("one").await, seen);
+    let list = gateway.client.get("/api/chat/streams").await.json();
+    assert_eq!(list["streams"][0]["watchers"], 2);
+    drop(first);
+    // As if nobody were there.
+    upstream.wait_for_aborts(1).await;
+    let rest = observer.whole().await;
+    assert!(rest.text().ends_with("}\n\n") && rest.text().contains("chat.cancelled"));
+    let wrong = client.get(&path.replace("true", "yes")).await;
+    let details = &wrong.json()["details"][0];
+    assert_eq!((wrong.status, &details["field"]), (400, &json!("observe")), "{details}");
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
 async fn every_dialect_can_be_resumed_and_says_what_it_said() {
     let upstream = Upstream::start(|seen| match seen.path.as_str() {
         "/api/chat" => ollama_answer(&["a", "b", "c"]),

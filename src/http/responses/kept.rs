@@ -21,6 +21,7 @@ use crate::http::openai::OpenAi;
 use crate::http::worker::Worker;
 use crate::registry::Directory;
 use crate::store::{Found, Store};
+use crate::stream::Part;
 
 /// How long a cancelled response may take to say how it ended. It takes milliseconds.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -79,7 +80,8 @@ pub async fn retrieve(
         let after = wanted.starting_after.map_or(0, |number| number.saturating_add(1));
         let arrival = Arrival::of(&http)?;
         arrival.caller(&caller);
-        let reader = Reader { after, version: http.version(), record: arrival.record };
+        let (version, record) = (http.version(), arrival.record);
+        let reader = Reader { part: Part::Client, after, version, record };
         let taken_up = take_up(id, reader, payload, &caller, &worker).await;
         return Ok(taken_up.map_err(in_its_words)?);
     }

@@ -22,7 +22,7 @@ use crate::http::native::Native;
 use crate::http::offer::Here;
 use crate::http::worker::Worker;
 use crate::registry::Directory;
-use crate::stream::NotKept;
+use crate::stream::{NotKept, Part};
 use crate::telemetry::AccessRecord;
 use crate::telemetry::access::Came;
 use crate::telemetry::logging::request_span;
@@ -224,7 +224,8 @@ impl Desk {
         after: u64,
         record: &AccessRecord,
     ) -> Result<Option<Followed>, Failure> {
-        let (standing, subscription) = match self.worker.journals.attach(stream, caller, after) {
+        let found = self.worker.journals.attach(stream, caller, Part::Client, after);
+        let (standing, subscription) = match found {
             Err(NotKept::NothingLeft) => return Ok(None),
             found => found?,
         };

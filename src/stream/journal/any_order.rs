@@ -54,7 +54,7 @@ impl Watcher {
         if self.key.is_some() || self.is_done {
             return;
         }
-        match journal.attach(self.had) {
+        match journal.attach(Part::Client, self.had) {
             Ok(key) => self.key = Some(key),
             Err(NotThere::Evicted { first }) => {
                 assert!(first > self.had + 1, "{first} is what it needs");

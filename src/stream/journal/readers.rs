@@ -4,9 +4,20 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderKey(u32);
 
+/// What a reader is to its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The answer is for it: the fastest of them paces the upstream, and none means that the client
+    /// has left.
+    Client,
+    /// Looks on, and changes nothing of what it sees.
+    Observer,
+}
+
 #[derive(Debug)]
 pub struct Reader {
     key: ReaderKey,
+    part: Part,
     /// The number of the frame that it gets next.
     pub next: u64,
     /// The weight of all frames before that one, and before the last that its connection has
@@ -41,20 +52,20 @@ pub struct Readers {
 impl Readers {
     /// Adds one that begins with the frame of number `next`, before which are frames of the weight
     /// `given`, and which may be so far behind.
-    pub fn join(&mut self, next: u64, given: u64, allowed: u64) -> ReaderKey {
+    pub fn join(&mut self, part: Part, next: u64, given: u64, allowed: u64) -> ReaderKey {
         let key = ReaderKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
         // Mostly there is one.
         self.all.reserve_exact(1);
-        self.all.push(Reader { key, next, given, written: given, allowed, too_slow: false });
+        self.all.push(Reader { key, part, next, given, written: given, allowed, too_slow: false });
         key
     }
 
-    /// One is gone. `true` where it was the last.
+    /// One is gone. `true` where it was the last client.
     pub fn leave(&mut self, key: ReaderKey) -> bool {
-        let before = self.all.len();
+        let before = self.clients();
         self.all.retain(|reader| reader.key != key);
-        before > 0 && self.all.is_empty()
+        before > 0 && self.clients() == 0
     }
 
     pub fn find(&mut self, key: ReaderKey) -> Option<&mut Reader> {
@@ -64,6 +75,11 @@ impl Readers {
     #[must_use]
     pub fn count(&self) -> usize {
         self.all.len()
+    }
+
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.all.iter().filter(|reader| reader.part == Part::Client).count()
     }
 
     /// Whether anybody is read to.
@@ -76,10 +92,11 @@ impl Readers {
         self.all.iter().filter(|reader| !reader.too_slow)
     }
 
-    /// The weight by which the fastest of them and the slowest are behind `published`.
+    /// The weight by which the fastest client and the slowest are behind `published`.
     #[must_use]
     pub fn lags(&self, published: u64) -> Option<(u64, u64)> {
-        let lags = self.active().map(|reader| published - reader.written);
+        let clients = self.active().filter(|reader| reader.part == Part::Client);
+        let lags = clients.map(|reader| published - reader.written);
         lags.fold(None, |lags, lag| {
             let (least, most) = lags.unwrap_or((lag, lag));
             Some((lag.min(least), lag.max(most)))
@@ -99,7 +116,7 @@ impl Readers {
         near.map(|reader| reader.next).min()
     }
 
-    /// Those that are too far behind are read to no more, unless all others are as far behind; so
+    /// Those that are too far behind are read to no more, unless all clients are as far behind; so
     /// are those that need what is before `first`, which is gone. Gives how many there are.
     pub fn leave_the_slow(&mut self, published: u64, first: u64) -> usize {
         let least = self.lags(published).map(|(least, _)| least);

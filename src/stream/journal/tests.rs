@@ -47,21 +47,21 @@ fn who_comes_later_reads_from_any_place_and_sees_the_same() {
     let (mut journal, first) = kept(10_000);
     journal.publish([payload("a"), payload("b")]);
     assert_eq!(numbers(journal.read(first)), [1, 2]);
-    let second = journal.attach(0).unwrap();
-    let third = journal.attach(1).unwrap();
+    let second = journal.attach(Part::Client, 0).unwrap();
+    let third = journal.attach(Part::Client, 1).unwrap();
     journal.publish([payload("c")]);
     assert_eq!(numbers(journal.read(second)), [1, 2, 3]);
     assert_eq!(numbers(journal.read(third)), [2, 3]);
     assert_eq!(numbers(journal.read(first)), [3]);
     journal.close(the_end(4));
-    let fourth = journal.attach(3).unwrap();
+    let fourth = journal.attach(Part::Client, 3).unwrap();
     for key in [first, second, third, fourth] {
         assert_eq!(journal.read(key), Reading::End(the_end(4)));
     }
-    let fifth = journal.attach(4).unwrap();
+    let fifth = journal.attach(Part::Client, 4).unwrap();
     let Reading::End(rest) = journal.read(fifth) else { panic!() };
     assert!(rest.frames.is_empty());
-    assert_eq!(journal.attach(5), Err(NotThere::Beyond { last: 4 }));
+    assert_eq!(journal.attach(Part::Client, 5), Err(NotThere::Beyond { last: 4 }));
 }
 
 #[test]
@@ -69,16 +69,16 @@ fn the_oldest_frames_go_and_nobody_reads_across_the_gap() {
     let (mut journal, first) = kept(2 * weight_of(1));
     journal.publish([payload("a"), payload("b"), payload("c")]);
     assert_eq!(journal.held(), 2 * weight_of(1));
-    assert_eq!(journal.attach(0), Err(NotThere::Evicted { first: 2 }));
+    assert_eq!(journal.attach(Part::Client, 0), Err(NotThere::Evicted { first: 2 }));
     assert_eq!(journal.read(first), Reading::TooSlow, "it has missed the first");
-    let late = journal.attach(1).unwrap();
+    let late = journal.attach(Part::Client, 1).unwrap();
     assert_eq!(numbers(journal.read(late)), [2, 3]);
 }
 
 #[test]
 fn the_fastest_reader_has_the_upstream_go_on_and_the_slowest_is_left() {
     let (mut journal, fast) = kept(10_000);
-    let slow = journal.attach(0).unwrap();
+    let slow = journal.attach(Part::Client, 0).unwrap();
     for _ in 0..3 {
         assert_eq!(journal.publish([payload("x")]), 0);
         assert!(matches!(journal.read(fast), Reading::Frames(_)));
@@ -89,6 +89,35 @@ fn the_fastest_reader_has_the_upstream_go_on_and_the_slowest_is_left() {
     assert_eq!(journal.publish([payload("y")]), 1);
     assert_eq!(journal.read(slow), Reading::TooSlow);
     assert_eq!(numbers(journal.read(fast)), [4]);
+}
+
+#[test]
+fn who_observes_changes_nothing() {
+    let (mut journal, client) = kept(10_000);
+    let observer = journal.attach(Part::Observer, 0).unwrap();
+    assert_eq!((journal.readers(), journal.clients()), (2, 1));
+    for number in 1..=4 {
+        assert_eq!(journal.publish([payload("x")]), 0, "the client is not behind anybody");
+        assert_eq!(numbers(journal.read(observer)), [number]);
+        assert_eq!(journal.read(observer), Reading::Nothing);
+    }
+    assert!(!journal.has_room(), "it is the client who is waited for");
+    assert_eq!(journal.unread(), 4 * weight_of(1));
+    assert_eq!(numbers(journal.read(client)), [1, 2, 3, 4]);
+    assert_eq!(journal.read(client), Reading::Nothing);
+    for number in 5..=8 {
+        assert_eq!(
+            journal.publish([payload("y")]),
+            usize::from(number == 8),
+            "it waits for nobody"
+        );
+        assert_eq!(numbers(journal.read(client)), [number]);
+        assert_eq!(journal.read(client), Reading::Nothing);
+    }
+    assert_eq!(journal.read(observer), Reading::TooSlow);
+    let observer = journal.attach(Part::Observer, 7).unwrap();
+    assert!(journal.leave(client), "the client has left, whoever looks on");
+    assert!(journal.has_room() && !journal.leave(observer));
 }
 
 #[test]
@@ -107,7 +136,7 @@ fn one_that_begins_far_behind_may_catch_up() {
     let (mut journal, first) = kept(10_000);
     journal.publish((0..20).map(|_| payload("x")));
     let _ = (journal.read(first), journal.read(first));
-    let late = journal.attach(0).unwrap();
+    let late = journal.attach(Part::Client, 0).unwrap();
     assert_eq!(journal.publish([payload("y")]), 0, "it is no slower than it was");
     assert_eq!(numbers(journal.read(late)).len(), 21);
 }
@@ -126,7 +155,7 @@ fn what_nobody_reads_is_not_held_unless_it_is_kept() {
     assert!(journal.leave(key));
     assert!(!journal.leave(key), "once");
     journal.publish([payload("a")]);
-    let back = journal.attach(0).unwrap();
+    let back = journal.attach(Part::Client, 0).unwrap();
     assert_eq!(numbers(journal.read(back)), [1]);
 }
 
@@ -135,15 +164,19 @@ fn under_pressure_goes_what_everybody_has_read() {
     let (mut journal, first) = kept(10_000);
     journal.publish([payload("a"), payload("b"), payload("c")]);
     let _ = journal.read(first);
-    let second = journal.attach(1).unwrap();
+    let second = journal.attach(Part::Client, 1).unwrap();
     journal.shed(usize::MAX);
-    assert_eq!(journal.attach(0), Err(NotThere::Evicted { first: 2 }));
+    assert_eq!(journal.attach(Part::Client, 0), Err(NotThere::Evicted { first: 2 }));
     assert_eq!(numbers(journal.read(second)), [2, 3]);
     let held = journal.held();
     journal.shed(1);
     assert!(journal.held() < held);
-    assert_eq!(journal.attach(1), Err(NotThere::Evicted { first: 3 }), "no more than is needed");
-    assert!(journal.attach(2).is_ok());
+    assert_eq!(
+        journal.attach(Part::Client, 1),
+        Err(NotThere::Evicted { first: 3 }),
+        "no more than is needed"
+    );
+    assert!(journal.attach(Part::Client, 2).is_ok());
 }
 
 #[test]
@@ -160,10 +193,10 @@ fn a_replay_comes_in_pieces() {
 fn who_begins_in_the_middle_is_not_given_what_another_left() {
     let (mut journal, first) = kept(10_000);
     journal.publish([payload("a"), payload("b"), payload("c")]);
-    let late = journal.attach(1).unwrap();
+    let late = journal.attach(Part::Client, 1).unwrap();
     journal.leave(first);
     assert_eq!(numbers(journal.read(late)), [2, 3]);
-    let again = journal.attach(0).unwrap();
+    let again = journal.attach(Part::Client, 0).unwrap();
     assert_eq!(numbers(journal.read(again)), [1, 2, 3]);
 }
 
@@ -179,7 +212,7 @@ fn what_was_read_is_kept_in_little_memory() {
         assert_eq!(numbers(journal.read(key)), [number + 1]);
     }
     assert!(journal.held() < 1000 * 16, "{}", journal.held());
-    let late = journal.attach(990).unwrap();
+    let late = journal.attach(Part::Client, 990).unwrap();
     let Reading::Frames(frames) = journal.read(late) else { panic!() };
     assert_eq!(
         frames.into_iter().map(|it| it.payload).collect::<Vec<_>>(),
@@ -194,7 +227,7 @@ fn packing_changes_nothing_that_is_read() {
     let payloads = [payload("one"), event("zwei"), payload("three"), event("vier")];
     journal.publish(payloads.clone());
     journal.compact();
-    let key = journal.attach(0).unwrap();
+    let key = journal.attach(Part::Client, 0).unwrap();
     let Reading::Frames(frames) = journal.read(key) else { panic!() };
     assert_eq!(frames.into_iter().map(|frame| frame.payload).collect::<Vec<_>>(), payloads);
 }
