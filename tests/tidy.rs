@@ -145,7 +145,7 @@ fn metrics_are_declared_shown_and_explained() {
         expressions.extend(metrics::of_rules(yaml));
     }
     none(&metrics::recording_faults(&mut expressions, &metrics::recorded(&rules)));
-    none(&metrics::faults(&declared, &expressions, &read("README.md")));
+    none(&metrics::faults(&declared, &expressions, &read("docs/metrics.md")));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn routes_are_described() {
 fn error_codes_are_described() {
     let errors = read("crates/protocol/src/error.rs");
     let described = json("src/http/openapi.json");
-    none(&surface::code_faults(&errors, &described, &read("README.md")));
+    none(&surface::code_faults(&errors, &described, &read("docs/errors.md")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every metric of the gateway, declared once. The names are documented in the README; a test
+//! Every metric of the gateway, declared once. The names are documented in docs/metrics.md; a test
 //! holds the Grafana dashboards to them.
 //!
 //! One [`Metrics`] belongs to one gateway, not to the process, so that tests can run many side by

@@ -1,4 +1,4 @@
-//! Every metric is declared once, shown in a dashboard or an alert, and explained in the README.
+//! Every metric is declared once, shown in a dashboard or an alert, and explained in docs/metrics.md.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -147,7 +147,7 @@ fn next_aside(text: &str) -> Option<Range<usize>> {
     })
 }
 
-pub fn faults(declared: &[Metric], expressions: &[String], readme: &str) -> Vec<String> {
+pub fn faults(declared: &[Metric], expressions: &[String], page: &str) -> Vec<String> {
     let named: BTreeSet<_> = expressions.iter().flat_map(|text| named(text)).collect();
     let series: BTreeSet<_> = declared.iter().flat_map(Metric::series).collect();
     let foreign = |name: &str| FOREIGN.contains(&name) || name.starts_with("process_");
@@ -159,8 +159,8 @@ pub fn faults(declared: &[Metric], expressions: &[String], readme: &str) -> Vec<
         if !excused && !metric.series().any(|name| named.contains(&name)) {
             faults.push(format!("{}: in no panel and no alert", metric.name));
         }
-        if !readme.contains(&format!("`{}`", metric.name)) {
-            faults.push(format!("{}: not in the README", metric.name));
+        if !page.contains(&format!("`{}`", metric.name)) {
+            faults.push(format!("{}: not in docs/metrics.md", metric.name));
         }
     }
     faults
@@ -177,7 +177,7 @@ const DECLARING: &str = "
     #[cfg(test)] mod tests { declare.gauge(\"nor_this\") }";
 
 #[cfg(test)]
-fn check(expressions: &[&str], readme: &str) -> Vec<String> {
+fn check(expressions: &[&str], page: &str) -> Vec<String> {
     let expressions: Vec<_> = expressions.iter().map(|&text| text.to_owned()).collect();
     faults(&declared(DECLARING), &expressions, readme)
 }
@@ -192,7 +192,10 @@ fn a_metric_that_is_unknown_unshown_or_unexplained_is_found() {
     assert_eq!(unknown, ["no_such_metric: in a panel or an alert, and not declared"]);
     assert_eq!(check(&[&shown[..], &["wait_seconds"]].concat(), readme).len(), 1);
     assert_eq!(check(&shown[..2], readme), ["build_info: in no panel and no alert"]);
-    assert_eq!(check(&shown, "`streams_total` `build_info`"), ["wait_seconds: not in the README"]);
+    assert_eq!(
+        check(&shown, "`streams_total` `build_info`"),
+        ["wait_seconds: not in docs/metrics.md"]
+    );
 }
 
 #[test]
