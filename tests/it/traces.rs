@@ -192,6 +192,28 @@ async fn a_cancelled_request_ends_all_its_spans_and_none_as_a_failure() {
 }
 
 #[actix_web::test]
+async fn who_leaves_while_it_waits_has_failed_no_more_than_who_leaves_later() {
+    let gate = Gate::new();
+    let upstream = Upstream::gated(&gate).await;
+    let collector = Collector::start();
+    let model = openai_model(&upstream, "max_concurrency = 1");
+    let gateway = TestGateway::start(&(model + &to(&collector))).await;
+    let first = gateway.client.send("POST", "/api/chat", Some(&native("first").to_string())).await;
+    upstream.wait_for_chats(1).await;
+    let mut second = traced(&gateway).open("/api/chat", &native("second")).await;
+    second.read_until("chat.queued").await;
+    drop(second);
+
+    let spans = ours(&collector, 4).await;
+    are_nested(&spans);
+    let outcome = attribute(&named(&spans, "stream").attributes, "tidegate.outcome");
+    assert_eq!((outcome.as_str(), &*named(&spans, "queue").name), ("cancelled", "queue"));
+    assert!(spans.iter().all(|span| error_of(span).is_empty()), "{spans:#?}");
+    gate.open();
+    first.whole().await;
+}
+
+#[actix_web::test]
 async fn who_is_refused_has_the_reason_in_the_trace() {
     let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Close]).await;
     let collector = Collector::start();
