@@ -27,7 +27,6 @@ use crate::provider::{self, Fit};
 use crate::registry::Opened;
 use crate::routing::Need;
 use crate::routing::need::Asker;
-use crate::telemetry::spans;
 
 /// What bounds a chat request.
 pub struct ChatLimits {
@@ -47,12 +46,16 @@ pub async fn chat<D: Dialect>(
     here: Here,
     worker: Data<Worker>,
 ) -> Result<HttpResponse, ApiError<D>> {
-    let (arrived, body) = receive::<D>(&http, &mut payload, &here).await?;
-    let mut request = D::decode(&body, &here.limits.chat)?;
-    drop(body);
-    request.model = request.model.map(|name| known_name::<D>(name, &here.admission));
     let manner = Manner::of::<D>();
-    let answering = arrived.open(request, &manner, D::encoder, &here, &worker).await?;
+    let arrival = Arrival::of(&http)?;
+    let admission = async {
+        let (arrived, body) = receive::<D>(arrival.clone(), &http, &mut payload, &here).await?;
+        let mut request = D::decode(&body, &here.limits.chat)?;
+        drop(body);
+        request.model = request.model.map(|name| known_name::<D>(name, &here.admission));
+        arrived.open(request, &manner, D::encoder, &here, &worker).await
+    };
+    let answering = arrival.admitted_by(admission).await?;
     Ok(answering.respond(payload, &manner, &worker).await?)
 }
 
@@ -74,12 +77,12 @@ pub(super) struct Arrived {
 /// # Errors
 /// Where it may not, or where its body does not come.
 pub(super) async fn receive<D: Dialect>(
+    arrival: Arrival,
     http: &HttpRequest,
     payload: &mut Payload,
     here: &Here,
 ) -> Result<(Arrived, Bytes), Failure> {
     let Offer { admission, limits, .. } = &**here;
-    let arrival = Arrival::of(http)?;
     let caller = identify(http, admission.keys(), &limits.proxies)?;
     pace::<D>(admission, &caller, &arrival)?;
     let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
@@ -147,12 +150,7 @@ impl Arrived {
         let claimant = self.queue.of(&caller, admission.keys().is_on());
         let place = claimant.place.clone();
         let target = self.target.naming(take_target(&mut request, admission));
-        let admitted = admission.admit(caller, &request);
-        if let Some(trace) = &trace {
-            let model = admitted.as_ref().map(|ticket| ticket.route.model.name.as_str());
-            spans::request::admission(trace, at.elapsed(), model.map_err(|failure| failure.kind));
-        }
-        let ticket = admitted?;
+        let ticket = admission.admit(caller, &request)?;
         let route = &ticket.route;
         let model = &route.model;
         record.model(&model.name);

@@ -204,7 +204,8 @@ impl Drop for Exchange {
         let status = self.status();
         self.count(status);
         if let Some(span) = self.span.take() {
-            span.end(known(&self.method), self.route.as_deref(), status);
+            let (method, route) = (known(&self.method), self.route.as_deref());
+            span.end(method, route, status, self.record.failure());
         }
         let (method, path) = (self.method.clone(), std::mem::take(&mut self.path));
         self.record.over(Came::Http { method, path, status, bytes: self.bytes });

@@ -9,7 +9,7 @@ pub mod request;
 pub mod stream;
 pub mod upstream;
 
-pub use request::RequestSpan;
+pub use request::{AdmissionSpan, RequestSpan};
 pub use stream::StreamSpan;
 pub use upstream::UpstreamSpan;
 

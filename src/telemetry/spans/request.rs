@@ -29,8 +29,14 @@ impl RequestSpan {
         self.0.inside()
     }
 
-    /// It is over. `route` is of the route table.
-    pub fn end(mut self, method: &'static str, route: Option<&str>, status: u16) {
+    /// It is over. `route` is of the route table; `failure` is why there was no answer, or no more of it.
+    pub fn end(
+        mut self,
+        method: &'static str,
+        route: Option<&str>,
+        status: u16,
+        failure: Option<ErrorKind>,
+    ) {
         if !self.0.is_recording() {
             return;
         }
@@ -39,6 +45,9 @@ impl RequestSpan {
             self.0.set("http.route", route.to_owned());
         }
         self.0.set("http.response.status_code", i64::from(status));
+        if let Some(kind) = failure {
+            self.0.set("tidegate.code", kind.code());
+        }
         // A client's mistake is no failure of the server.
         if status >= 500 {
             self.0.failed(status.to_string());
@@ -46,13 +55,23 @@ impl RequestSpan {
     }
 }
 
-/// The span from a request's arrival, `since` which so much time has passed, to its ticket for a model of the
-/// configuration, or to its refusal.
-pub fn admission(trace: &Trace, since: Duration, came_to: Result<&str, ErrorKind>) {
-    let mut span = trace.span("admission", SpanKind::Internal, clock::ago(since));
-    match came_to {
-        Ok(model) if span.is_recording() => span.set(REQUEST_MODEL, model.to_owned()),
-        Ok(_) => {}
-        Err(kind) => span.failed(kind.code()),
+/// From a request's arrival to the opening of its stream, or to its refusal.
+pub struct AdmissionSpan(Span);
+
+impl AdmissionSpan {
+    /// So much time has passed since it arrived.
+    #[must_use]
+    pub fn begin(trace: &Trace, since: Duration) -> Self {
+        Self(trace.span("admission", SpanKind::Internal, clock::ago(since)))
+    }
+
+    /// It is let in or refused. `model` is of the configuration, if it came to one.
+    pub fn end(mut self, model: Option<String>, refusal: Option<ErrorKind>) {
+        if let Some(model) = model {
+            self.0.set(REQUEST_MODEL, model);
+        }
+        if let Some(kind) = refusal {
+            self.0.failed(kind.code());
+        }
     }
 }
