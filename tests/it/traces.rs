@@ -286,6 +286,48 @@ async fn whatever_refuses_a_request_is_named_in_its_trace() {
     holder.whole().await;
 }
 
+#[actix_web::test]
+async fn a_request_is_described_as_the_conventions_for_http_say() {
+    let upstream = Upstream::start(|_| openai_answer(&["one"])).await;
+    let collector = Collector::start();
+    let gateway = TestGateway::start(&(openai_model(&upstream, "") + &to(&collector))).await;
+    let long = format!("/{}", "x".repeat(300));
+    for (method, path, name, told, original) in [
+        ("PUT", "/api/chat", "PUT /api/chat", "PUT", ""),
+        ("BREW", "/api/chat", "HTTP /api/chat", "_OTHER", "BREW"),
+        ("PATCH", &*long, "PATCH", "PATCH", ""),
+        ("BREW", "/nowhere", "HTTP", "_OTHER", "BREW"),
+    ] {
+        let client = traced(&gateway);
+        client.send(method, path, None).await.whole().await;
+        let named = |spans: &[Span]| spans.iter().any(|span| span.name == name);
+        let spans = collector.spans(named).await;
+        let span = newest(&spans, name);
+        for (key, value) in [
+            ("http.request.method", told),
+            ("http.request.method_original", original),
+            ("url.path", &path[..path.len().min(200)]),
+            ("url.scheme", "http"),
+        ] {
+            assert_eq!(attribute(&span.attributes, key), value, "{method} {path} {key}");
+        }
+    }
+}
+
+/// Nobody can tell which of them is right.
+#[actix_web::test]
+async fn who_names_two_places_begins_a_new_trace() {
+    let upstream = Upstream::start(|_| openai_answer(&["one"])).await;
+    let collector = Collector::start();
+    let gateway = TestGateway::start(&(openai_model(&upstream, "") + &to(&collector))).await;
+    let second = traceparent().replace(PARENT, "00f067aa0ba902b8");
+    let client = traced(&gateway).with_header("traceparent", &second);
+    client.get("/api/models").await;
+    let spans = collector.spans(|spans| !spans.is_empty()).await;
+    assert!(spans[0].parent_span_id.is_empty() && hex(&spans[0].trace_id) != TRACE, "{spans:#?}");
+    assert_eq!(spans[0].trace_state, "");
+}
+
 /// Without a collector the gateway adds nothing to a trace and takes nothing away.
 #[actix_web::test]
 async fn without_a_collector_a_trace_is_handed_on_as_it_came() {

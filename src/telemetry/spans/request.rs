@@ -2,22 +2,55 @@
 
 use std::time::Duration;
 
+use actix_web::http::Method;
 use tidegate_protocol::{ErrorKind, StreamId};
 
 use super::{REQUEST_ID, REQUEST_MODEL};
 use crate::telemetry::clock;
 use crate::telemetry::trace::{Span, SpanKind, Trace};
 
+/// The methods that the conventions know. A client's own is no name for a span.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::CONNECT,
+    Method::TRACE,
+];
+/// As such a one is told nevertheless.
+const METHOD_CHARS: usize = 32;
+
+/// A request, as it arrives.
+pub struct Arriving<'a> {
+    pub id: StreamId,
+    pub method: &'a Method,
+    /// No longer than is worth telling.
+    pub path: &'a str,
+    pub scheme: &'static str,
+}
+
 /// From a request's arrival to the last byte of its answer.
 pub struct RequestSpan(Span);
 
 impl RequestSpan {
-    /// `method` is one of the known ones.
     #[must_use]
-    pub fn begin(trace: &Trace, id: StreamId, method: &'static str) -> Self {
-        let mut span = trace.span(method, SpanKind::Server, clock::now());
+    pub fn begin(trace: &Trace, arriving: &Arriving<'_>) -> Self {
+        let Arriving { id, method, path, scheme } = *arriving;
+        let mut span = trace.span(name(method), SpanKind::Server, clock::now());
         if span.is_recording() {
-            span.set("http.request.method", method);
+            if METHODS.contains(method) {
+                span.set("http.request.method", name(method));
+            } else {
+                let original: String = method.as_str().chars().take(METHOD_CHARS).collect();
+                span.set("http.request.method", "_OTHER");
+                span.set("http.request.method_original", original);
+            }
+            span.set("url.path", path.to_owned());
+            span.set("url.scheme", scheme);
             span.set(REQUEST_ID, id.to_string());
         }
         Self(span)
@@ -32,7 +65,7 @@ impl RequestSpan {
     /// It is over. `route` is of the route table; `failure` is why there was no answer, or no more of it.
     pub fn end(
         mut self,
-        method: &'static str,
+        method: &Method,
         route: Option<&str>,
         status: u16,
         failure: Option<ErrorKind>,
@@ -41,7 +74,7 @@ impl RequestSpan {
             return;
         }
         if let Some(route) = route {
-            self.0.rename(format!("{method} {route}"));
+            self.0.rename(format!("{} {route}", name(method)));
             self.0.set("http.route", route.to_owned());
         }
         self.0.set("http.response.status_code", i64::from(status));
@@ -53,6 +86,11 @@ impl RequestSpan {
             self.0.failed(status.to_string());
         }
     }
+}
+
+/// What a span is called by the method of its request.
+fn name(method: &Method) -> String {
+    if METHODS.contains(method) { method.to_string() } else { "HTTP".to_owned() }
 }
 
 /// From a request's arrival to the opening of its stream, or to its refusal.
