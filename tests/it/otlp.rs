@@ -221,6 +221,7 @@ async fn access_records_arrive_with_their_fields_and_their_place() {
     let sender = Sender::to(&collector, "access_records = true");
     let logger = sender.otlp.logger().unwrap();
     let span = begin(&sender.trace(None), "root");
+    let before = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let record = json!({
         "model": "m", "tokens": 7, "seconds": 0.5, "streamed": true, "key": null, "legs": [{ "n": 1 }],
     });
@@ -230,6 +231,8 @@ async fn access_records_arrive_with_their_fields_and_their_place() {
     let [record] = received.records.as_slice() else { panic!("{:#?}", received.records) };
     assert_eq!(sender.count("logs", "sent"), 1);
     assert_eq!(record.event_name, "tidegate.access");
+    let times = [record.time_unix_nano, record.observed_time_unix_nano];
+    assert!(times.iter().all(|nanos| u128::from(*nanos) >= before.as_nanos()), "{times:?}");
     assert_eq!((record.severity_text.as_str(), record.severity_number), ("WARN", 13));
     for (key, value) in
         [("model", "m"), ("tokens", "7"), ("seconds", "0.5"), ("streamed", "true"), ("key", "")]
