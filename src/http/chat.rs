@@ -1,5 +1,7 @@
 //! The handler of all endpoints that have a model answer, generic over the dialect.
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::Version;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
@@ -62,6 +64,8 @@ pub async fn chat<D: Dialect>(
 /// A request whose caller is known, and allowed to ask.
 pub(super) struct Arrived {
     arrival: Arrival,
+    /// How long its body took to come.
+    upload: Duration,
     pub caller: Caller,
     wish: Wish,
     resumption: Resumption,
@@ -85,8 +89,10 @@ pub(super) async fn receive<D: Dialect>(
     let Offer { admission, limits, .. } = &**here;
     let caller = identify(http, admission.keys(), &limits.proxies)?;
     pace::<D>(admission, &caller, &arrival)?;
-    let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
+    let mut arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
+    let asked_for = Instant::now();
     let body = read_body::<D>(http, payload, limits.body).await?;
+    arrived.upload = asked_for.elapsed();
     Ok((arrived.asking(http.path(), &body, here), body))
 }
 
@@ -105,7 +111,8 @@ impl Arrived {
         let resumption = Resumption::read(headers)?;
         let queue = queue_wish(headers)?;
         let target = target_wish(headers)?;
-        Ok(Self { arrival, caller, wish, resumption, fingerprint: None, queue, target, version })
+        let (upload, fingerprint) = (Duration::ZERO, None);
+        Ok(Self { arrival, upload, caller, wish, resumption, fingerprint, queue, target, version })
     }
 
     /// Takes note of what is asked, where that is to be compared with other requests.
@@ -141,7 +148,7 @@ impl Arrived {
         worker: &Worker,
     ) -> Result<Answering, Failure> {
         let admission = &here.admission;
-        let Self { arrival, caller, version, resumption, .. } = self;
+        let Self { arrival, upload, caller, version, resumption, .. } = self;
         let Arrival { id, at, record, trace, log_span, .. } = arrival;
         if let Some(EventId { stream, number }) = resumption.last_event {
             let reader = Reader { after: number, version, record };
@@ -176,6 +183,7 @@ impl Arrived {
         let opening = Opening {
             id,
             arrived: at,
+            upload,
             record: record.clone(),
             trace,
             log_span,

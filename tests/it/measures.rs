@@ -1,6 +1,9 @@
-//! What a collector is sent of answers as numbers: who gave them, how they ended, what they took.
+//! What is measured of answers: who gave them, how they ended, and what they took.
+
+use std::time::Instant;
 
 use opentelemetry_proto::tonic::metrics::v1::Metric;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::native;
 use crate::collector::{Collector, attribute};
@@ -89,4 +92,43 @@ async fn an_answer_is_measured_by_who_gave_it_how_it_ended_and_what_the_upstream
     let used = points(&metrics, "gen_ai.client.token.usage", "gen_ai.token.type");
     let used: Vec<_> = used.iter().map(|(kind, p)| (kind.as_str(), p.count, p.sum)).collect();
     assert_eq!(used, [("input", 1, Some(7.0)), ("output", 1, Some(2.0))]);
+}
+
+/// The sum of a histogram of the model `test`, in seconds.
+async fn sum(gateway: &TestGateway, name: &str) -> f64 {
+    let text = gateway.client.get("/metrics").await.text();
+    let series = format!("{name}_sum{{model=\"test\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().parse().unwrap()
+}
+
+#[actix_web::test]
+async fn the_wait_for_a_body_is_no_share_of_the_gateways() {
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let upstream = Upstream::start(|_| openai_answer(&["one"])).await;
+    let gateway = TestGateway::before(&upstream).await;
+    let body = native("hi").to_string();
+    let head = format!(
+        "POST /api/chat HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n\
+         Expect: 100-continue\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let began = Instant::now();
+    let mut live = gateway.client.send_raw(head.as_bytes()).await;
+    let mut told = [0; CONTINUE.len()];
+    live.socket.read_exact(&mut told).await.unwrap();
+    assert_eq!(told, CONTINUE);
+    // It is waited for from here on, as long as this takes.
+    let waits = Instant::now();
+    for _ in 0..20 {
+        gateway.client.get("/metrics").await;
+    }
+    let waited = waits.elapsed();
+    live.socket.write_all(body.as_bytes()).await.unwrap();
+    assert_eq!(live.whole().await.status, 200);
+    let rest = began.elapsed().saturating_sub(waited).as_secs_f64();
+
+    let own = sum(&gateway, "ai_gateway_overhead_seconds").await;
+    assert!(own <= rest, "{own} s are the gateway's own, of {rest} s without the upload");
+    let first = sum(&gateway, "ai_gateway_time_to_first_token_seconds").await;
+    assert!(first >= waited.as_secs_f64(), "{first} s from the arrival, of {waited:?} of upload");
 }
