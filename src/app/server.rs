@@ -28,7 +28,7 @@ use crate::http::answering::IGNORED_FIELDS;
 use crate::http::attach::{REPLAYED, STREAM_ID};
 use crate::http::error::SHOULD_RETRY;
 use crate::http::host::require_host;
-use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, observe};
+use crate::http::observe::{CLIENT_REQUEST_ID, REQUEST_ID, Scheme, observe};
 use crate::http::ollama_routes::at_the_root;
 use crate::http::queue::QUEUE_PLACE;
 use crate::http::rebinding::refuse_rebound;
@@ -152,6 +152,7 @@ fn app(
         .app_data(Data::new(parts.access_log.clone()))
         .app_data(Data::new(parts.otlp.tracing()))
         .app_data(Data::new(parts.draining.clone()))
+        .app_data(Scheme::of(parts.config.server.tls.is_some()))
         .wrap(from_fn(refuse_rebound))
         .wrap(from_fn(require_host))
         .wrap(cors(&parts.config.server.cors))

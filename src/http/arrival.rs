@@ -10,6 +10,7 @@ use tidegate_protocol::{ErrorKind, Failure, StreamId};
 use super::allowance::Headers;
 use crate::access::Caller;
 use crate::stream::Closing;
+use crate::telemetry::spans::AdmissionSpan;
 use crate::telemetry::trace::Trace;
 use crate::telemetry::{AccessLog, AccessRecord};
 
@@ -58,6 +59,24 @@ impl Arrival {
     /// It is known who asks.
     pub fn caller(&self, caller: &Caller) {
         self.record.caller(&caller.owner, caller.address);
+    }
+
+    /// Has its trace tell how it is let in, or why it is not.
+    ///
+    /// # Errors
+    /// Those of `admission`.
+    pub async fn admitted_by<T>(
+        &self,
+        admission: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let begin = |trace| AdmissionSpan::begin(trace, self.at.elapsed());
+        let span = self.trace.as_ref().map(begin);
+        let admitted = admission.await;
+        if let Some(span) = span {
+            let refusal = admitted.as_ref().err().map(|failure| failure.kind);
+            span.end(self.record.asked_model(), refusal);
+        }
+        admitted
     }
 
     pub fn allow(&self, headers: Headers) {

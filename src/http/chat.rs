@@ -1,5 +1,7 @@
 //! The handler of all endpoints that have a model answer, generic over the dialect.
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::Version;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
@@ -28,7 +30,6 @@ use crate::registry::Opened;
 use crate::routing::Need;
 use crate::routing::need::Asker;
 use crate::stream::Part;
-use crate::telemetry::spans;
 
 /// What bounds a chat request.
 pub struct ChatLimits {
@@ -48,18 +49,24 @@ pub async fn chat<D: Dialect>(
     here: Here,
     worker: Data<Worker>,
 ) -> Result<HttpResponse, ApiError<D>> {
-    let (arrived, body) = receive::<D>(&http, &mut payload, &here).await?;
-    let mut request = D::decode(&body, &here.limits.chat)?;
-    drop(body);
-    request.model = request.model.map(|name| known_name::<D>(name, &here.admission));
     let manner = Manner::of::<D>();
-    let answering = arrived.open(request, &manner, D::encoder, &here, &worker).await?;
+    let arrival = Arrival::of(&http)?;
+    let admission = async {
+        let (arrived, body) = receive::<D>(arrival.clone(), &http, &mut payload, &here).await?;
+        let mut request = D::decode(&body, &here.limits.chat)?;
+        drop(body);
+        request.model = request.model.map(|name| known_name::<D>(name, &here.admission));
+        arrived.open(request, &manner, D::encoder, &here, &worker).await
+    };
+    let answering = arrival.admitted_by(admission).await?;
     Ok(answering.respond(payload, &manner, &worker).await?)
 }
 
 /// A request whose caller is known, and allowed to ask.
 pub(super) struct Arrived {
     arrival: Arrival,
+    /// How long its body took to come.
+    upload: Duration,
     pub caller: Caller,
     wish: Wish,
     resumption: Resumption,
@@ -75,16 +82,18 @@ pub(super) struct Arrived {
 /// # Errors
 /// Where it may not, or where its body does not come.
 pub(super) async fn receive<D: Dialect>(
+    arrival: Arrival,
     http: &HttpRequest,
     payload: &mut Payload,
     here: &Here,
 ) -> Result<(Arrived, Bytes), Failure> {
     let Offer { admission, limits, .. } = &**here;
-    let arrival = Arrival::of(http)?;
     let caller = identify(http, admission.keys(), &limits.proxies)?;
     pace::<D>(admission, &caller, &arrival)?;
-    let arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
+    let mut arrived = Arrived::new(arrival, caller, http.headers(), http.version())?;
+    let asked_for = Instant::now();
     let body = read_body::<D>(http, payload, limits.body).await?;
+    arrived.upload = asked_for.elapsed();
     Ok((arrived.asking(http.path(), &body, here), body))
 }
 
@@ -103,7 +112,8 @@ impl Arrived {
         let resumption = Resumption::read(headers)?;
         let queue = queue_wish(headers)?;
         let target = target_wish(headers)?;
-        Ok(Self { arrival, caller, wish, resumption, fingerprint: None, queue, target, version })
+        let (upload, fingerprint) = (Duration::ZERO, None);
+        Ok(Self { arrival, upload, caller, wish, resumption, fingerprint, queue, target, version })
     }
 
     /// Takes note of what is asked, where that is to be compared with other requests.
@@ -139,7 +149,7 @@ impl Arrived {
         worker: &Worker,
     ) -> Result<Answering, Failure> {
         let admission = &here.admission;
-        let Self { arrival, caller, version, resumption, .. } = self;
+        let Self { arrival, upload, caller, version, resumption, .. } = self;
         let Arrival { id, at, record, trace, log_span, .. } = arrival;
         if let Some(EventId { stream, number }) = resumption.last_event {
             let reader = Reader { part: Part::Client, after: number, version, record };
@@ -148,12 +158,7 @@ impl Arrived {
         let claimant = self.queue.of(&caller, admission.keys().is_on());
         let place = claimant.place.clone();
         let target = self.target.naming(take_target(&mut request, admission));
-        let admitted = admission.admit(caller, &request);
-        if let Some(trace) = &trace {
-            let model = admitted.as_ref().map(|ticket| ticket.route.model.name.as_str());
-            spans::request::admission(trace, at.elapsed(), model.map_err(|failure| failure.kind));
-        }
-        let ticket = admitted?;
+        let ticket = admission.admit(caller, &request)?;
         let route = &ticket.route;
         let model = &route.model;
         record.model(&model.name);
@@ -179,6 +184,7 @@ impl Arrived {
         let opening = Opening {
             id,
             arrived: at,
+            upload,
             record: record.clone(),
             trace,
             log_span,

@@ -25,6 +25,7 @@ use super::routes::is_anthropic;
 use super::worker::Worker;
 use crate::telemetry::access::{Came, is_probe};
 use crate::telemetry::spans::RequestSpan;
+use crate::telemetry::spans::request::Arriving;
 use crate::telemetry::trace::{Trace, Tracing};
 use crate::telemetry::{AccessLog, AccessRecord, Metrics};
 
@@ -38,8 +39,19 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// A client's id that is longer is ignored.
 const CLIENT_ID_BYTES: usize = 128;
-/// A longer path is cut in the access line.
+/// A longer path is cut in the access line and in the span.
 const PATH_BYTES: usize = 200;
+
+/// By which requests reach the app.
+#[derive(Debug, Clone, Copy)]
+pub struct Scheme(&'static str);
+
+impl Scheme {
+    #[must_use]
+    pub fn of(tls: bool) -> Self {
+        Self(if tls { "https" } else { "http" })
+    }
+}
 
 /// The middleware.
 ///
@@ -54,8 +66,8 @@ pub async fn observe(
     let client_id = client_request_id(request.headers());
     let log = request.app_data::<Data<AccessLog>>();
     let log = log.ok_or_else(|| ErrorInternalServerError("there is no log of accesses"))?;
-    let method = known(request.method());
-    let span = trace(&request).map(|trace| RequestSpan::begin(&trace, id, method));
+    let path = shortened(request.path());
+    let span = trace(&request).map(|trace| begin_span(&trace, id, &request, &path));
     let place = span.as_ref().map(|span| span.inside().clone());
     let arrival = Arrival::now(id, log, place, tracing::Span::current());
     if let Some(id) = client_id.as_ref().and_then(|id| id.to_str().ok()) {
@@ -71,7 +83,7 @@ pub async fn observe(
         span,
         method: request.method().clone(),
         route: request.match_pattern(),
-        path: shortened(request.path()),
+        path,
         status: None,
         bytes: 0,
     };
@@ -106,7 +118,10 @@ pub async fn observe(
 fn trace(request: &ServiceRequest) -> Option<Trace> {
     let tracing = request.app_data::<Data<Tracing>>()?;
     let headers = request.headers();
-    let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let mut parents = headers.get_all(TRACEPARENT);
+    // Of several places none can be believed.
+    let parent = parents.next().filter(|_| parents.next().is_none());
+    let parent = parent.and_then(|value| value.to_str().ok());
     if parent.is_none() && is_probe(request.path()) {
         return None;
     }
@@ -115,6 +130,11 @@ fn trace(request: &ServiceRequest) -> Option<Trace> {
         all.collect::<Vec<_>>().join(",")
     });
     tracing.of(parent, state.as_deref())
+}
+
+fn begin_span(trace: &Trace, id: StreamId, request: &ServiceRequest, path: &str) -> RequestSpan {
+    let scheme = request.app_data::<Scheme>().map_or("http", |scheme| scheme.0);
+    RequestSpan::begin(trace, &Arriving { id, method: request.method(), path, scheme })
 }
 
 /// A method that is worth a label of its own.
@@ -204,7 +224,8 @@ impl Drop for Exchange {
         let status = self.status();
         self.count(status);
         if let Some(span) = self.span.take() {
-            span.end(known(&self.method), self.route.as_deref(), status);
+            let failure = self.record.failure();
+            span.end(&self.method, self.route.as_deref(), status, failure);
         }
         let (method, path) = (self.method.clone(), std::mem::take(&mut self.path));
         self.record.over(Came::Http { method, path, status, bytes: self.bytes });

@@ -36,6 +36,7 @@ pub struct ModelHandle {
 pub(super) struct Opening {
     pub id: StreamId,
     pub arrived: Instant,
+    pub upload: Duration,
     pub record: AccessRecord,
     pub trace: Option<Trace>,
     pub log_span: tracing::Span,
@@ -114,6 +115,7 @@ impl Worker {
         let Opening {
             id,
             arrived,
+            upload,
             record,
             trace,
             log_span,
@@ -138,6 +140,7 @@ impl Worker {
                 arrived,
                 log_span,
             },
+            upload,
             request: Arc::new(request),
             need,
             claimant,

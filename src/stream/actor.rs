@@ -132,6 +132,7 @@ impl StreamActor {
         let span = spec.trace.map(|trace| StreamSpan::begin(&trace, id, model, dialect));
         let trace = span.as_ref().map(|span| span.inside().clone());
         let recorder = StreamRecorder::start(spec.metrics, ledger, arrived)
+            .uploaded_in(spec.upload)
             .told_to(spec.record)
             .traced_by(span);
         let StreamSpec { backend, request, need, claimant, .. } = spec;

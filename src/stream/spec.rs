@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use tidegate_protocol::{Encoder, Framing, Request, StreamId};
@@ -35,6 +35,8 @@ pub struct StreamMeta {
 /// A stream to be opened.
 pub struct StreamSpec {
     pub meta: StreamMeta,
+    /// How long the request's body took to come.
+    pub upload: Duration,
     pub request: Arc<Request>,
     /// What it needs of a target.
     pub need: Need,

@@ -151,7 +151,7 @@ impl ModelFamilies {
             )?,
             first_token: declare.histograms(
                 "ai_gateway_time_to_first_token_seconds",
-                "From the request's arrival to the first piece of its answer.",
+                "From the request's arrival, with the upload of its body, to the first piece of its answer.",
                 &["model"],
                 FIRST_TOKEN_BUCKETS,
             )?,
@@ -164,7 +164,7 @@ impl ModelFamilies {
             queue: QueueFamilies::declare(declare)?,
             overhead: declare.histograms(
                 "ai_gateway_overhead_seconds",
-                "The gateway's own share: from arrival to dispatch, less the queue.",
+                "The gateway's own share: from arrival to dispatch, less the upload of the body and the queue.",
                 &["model"],
                 OVERHEAD_BUCKETS,
             )?,

@@ -22,6 +22,8 @@ pub struct StreamRecorder {
     /// Where it is part of a trace.
     span: Option<Box<StreamSpan>>,
     arrived: Instant,
+    /// How long the request's body took to come, which is its client's share.
+    upload: Duration,
     dispatched: Option<Instant>,
     first_token: Option<Instant>,
     last_token: Option<Instant>,
@@ -44,6 +46,7 @@ impl StreamRecorder {
             record: None,
             span: None,
             arrived,
+            upload: Duration::ZERO,
             dispatched: None,
             first_token: None,
             last_token: None,
@@ -53,6 +56,13 @@ impl StreamRecorder {
             chunks: 0,
             outcome: None,
         }
+    }
+
+    /// The request's body took so long to come.
+    #[must_use]
+    pub fn uploaded_in(mut self, upload: Duration) -> Self {
+        self.upload = upload;
+        self
     }
 
     /// Has the record of the request that began it told what becomes of it.
@@ -93,7 +103,8 @@ impl StreamRecorder {
         let waited = queue_wait.saturating_sub(std::mem::replace(&mut self.queue_wait, queue_wait));
         self.metrics.queue_wait.observe(waited.as_secs_f64());
         if self.dispatched.replace(now).is_none() {
-            let own_share = now.duration_since(self.arrived).saturating_sub(queue_wait);
+            let others_share = self.upload + queue_wait;
+            let own_share = now.duration_since(self.arrived).saturating_sub(others_share);
             self.metrics.overhead.observe(own_share.as_secs_f64());
         }
     }

@@ -50,6 +50,7 @@ mod leaving;
 mod loads;
 mod losses;
 mod matrix;
+mod measures;
 mod native;
 mod numbers;
 mod ollama;

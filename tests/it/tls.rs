@@ -6,6 +6,7 @@ use actix_web::http::Version;
 use rustls::pki_types::CertificateDer;
 
 use crate::client::{Client, native};
+use crate::collector::{Collector, attribute};
 use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Upstream, openai_answer};
 
@@ -43,6 +44,19 @@ fn https_client(trusted: &CertificateDer<'static>, protocols: &[&[u8]]) -> awc::
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let connector = awc::Connector::new().rustls_0_23(Arc::new(config));
     awc::Client::builder().connector(connector).finish()
+}
+
+#[actix_web::test]
+async fn a_trace_tells_that_its_request_came_over_tls() {
+    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
+    let collector = Collector::start();
+    let otlp = format!("[otlp]\nendpoint = \"{}\"", collector.endpoint());
+    let (gateway, trusted) = start(&upstream, "", &otlp).await;
+    let url = format!("https://localhost:{}/api/models", gateway.address().port());
+    https_client(&trusted, &[b"http/1.1"]).get(&url).send().await.unwrap();
+    let spans = collector.spans(|spans| !spans.is_empty()).await;
+    assert_eq!(attribute(&spans[0].attributes, "url.scheme"), "https");
+    gateway.inner.shutdown().await;
 }
 
 #[actix_web::test]

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::json;
 
 use crate::client::{Client, native};
 use crate::collector::{Collector, attribute, hex};
 use crate::fleet::{at, fleet};
 use crate::gateway::{TestGateway, openai_model};
 use crate::process::Process;
+use crate::socket::Socket;
 use crate::upstream::{Gate, Seen, Step, Upstream, openai_answer, openai_token, refusal, sse_head};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 fn traceparent() -> String {
     format!("00-{TRACE}-{PARENT}-01")
@@ -59,6 +62,11 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     spans.iter().find(|span| span.name == name).unwrap()
+}
+
+fn newest(spans: &[Span], name: &str) -> Span {
+    let of_it = spans.iter().filter(|span| span.name == name);
+    of_it.max_by_key(|span| span.start_time_unix_nano).unwrap().clone()
 }
 
 fn error_of(span: &Span) -> String {
@@ -192,6 +200,28 @@ async fn a_cancelled_request_ends_all_its_spans_and_none_as_a_failure() {
 }
 
 #[actix_web::test]
+async fn who_leaves_while_it_waits_has_failed_no_more_than_who_leaves_later() {
+    let gate = Gate::new();
+    let upstream = Upstream::gated(&gate).await;
+    let collector = Collector::start();
+    let model = openai_model(&upstream, "max_concurrency = 1");
+    let gateway = TestGateway::start(&(model + &to(&collector))).await;
+    let first = gateway.client.send("POST", "/api/chat", Some(&native("first").to_string())).await;
+    upstream.wait_for_chats(1).await;
+    let mut second = traced(&gateway).open("/api/chat", &native("second")).await;
+    second.read_until("chat.queued").await;
+    drop(second);
+
+    let spans = ours(&collector, 4).await;
+    are_nested(&spans);
+    let outcome = attribute(&named(&spans, "stream").attributes, "tidegate.outcome");
+    assert_eq!((outcome.as_str(), &*named(&spans, "queue").name), ("cancelled", "queue"));
+    assert!(spans.iter().all(|span| error_of(span).is_empty()), "{spans:#?}");
+    gate.open();
+    first.whole().await;
+}
+
+#[actix_web::test]
 async fn who_is_refused_has_the_reason_in_the_trace() {
     let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Close]).await;
     let collector = Collector::start();
@@ -202,11 +232,100 @@ async fn who_is_refused_has_the_reason_in_the_trace() {
     let spans = ours(&collector, 2).await;
     assert_eq!(error_of(named(&spans, "admission")), "MODEL_NOT_FOUND");
 
+    let request = named(&spans, "POST /api/chat");
+    assert_eq!(error_of(request), "", "a client's mistake is no failure of the server");
+    assert_eq!(attribute(&request.attributes, "tidegate.code"), "MODEL_NOT_FOUND");
+
     // A cut answer is a failure of what was to give it, though its response began well.
     traced(&gateway).post("/api/chat", &native("hi")).await;
     let spans = ours(&collector, 7).await;
     assert_eq!(error_of(named(&spans, "stream")), "TRUNCATED");
     assert_eq!(error_of(named(&spans, "chat test")), "TRUNCATED");
+}
+
+/// Whatever refuses it, and however early.
+#[actix_web::test]
+async fn whatever_refuses_a_request_is_named_in_its_trace() {
+    let gate = Gate::new();
+    let upstream = Upstream::gated(&gate).await;
+    let collector = Collector::start();
+    let limits = "[rate_limits]\nrequests_per_minute = 1\nburst = 5\n";
+    let key = format!("[auth]\nkey = \"{KEY}\"\n");
+    let toml = openai_model(&upstream, "") + &to(&collector) + limits + &key;
+    let gateway = TestGateway::start_with_server("max_streams = 1", &toml).await;
+    let known = traced(&gateway).with_header("x-api-key", KEY);
+    let untraced = gateway.client.with_header("x-api-key", KEY);
+    let holder = untraced.send("POST", "/api/chat", Some(&native("hi").to_string())).await;
+    upstream.wait_for_chats(1).await;
+
+    let good = native("hi");
+    let cases = [
+        (traced(&gateway), good.clone(), "UNAUTHORIZED"),
+        (known.with_header("content-type", "text/plain"), good.clone(), "UNSUPPORTED_MEDIA_TYPE"),
+        (known.with_header("x-priority", "utmost"), good.clone(), "INVALID_REQUEST"),
+        (known.clone(), json!({}), "INVALID_REQUEST"),
+        (known.clone(), good.clone(), "CAPACITY"),
+        (known, good, "RATE_LIMITED"),
+    ];
+    for (at, (client, body, code)) in cases.into_iter().enumerate() {
+        let reply = client.post("/api/chat", &body).await;
+        assert_eq!(reply.json()["error"], code, "{}", reply.text());
+        let spans = ours(&collector, 2 * (at + 1)).await;
+        assert_eq!(error_of(&newest(&spans, "admission")), code);
+        let request = newest(&spans, "POST /api/chat");
+        assert_eq!(attribute(&request.attributes, "tidegate.code"), code);
+        assert_eq!(hex(&newest(&spans, "admission").parent_span_id), hex(&request.span_id));
+    }
+    // So does what comes over a socket, which is still open.
+    let headers = [("x-api-key", KEY), ("traceparent", &*traceparent())];
+    let mut socket = Socket::open_with(gateway.address(), &headers).await.unwrap();
+    socket.start("s", "hi", json!({})).await;
+    let spans = ours(&collector, 13).await;
+    assert_eq!(error_of(&newest(&spans, "admission")), "RATE_LIMITED");
+    gate.open();
+    holder.whole().await;
+}
+
+#[actix_web::test]
+async fn a_request_is_described_as_the_conventions_for_http_say() {
+    let upstream = Upstream::start(|_| openai_answer(&["one"])).await;
+    let collector = Collector::start();
+    let gateway = TestGateway::start(&(openai_model(&upstream, "") + &to(&collector))).await;
+    let long = format!("/{}", "x".repeat(300));
+    for (method, path, name, told, original) in [
+        ("PUT", "/api/chat", "PUT /api/chat", "PUT", ""),
+        ("BREW", "/api/chat", "HTTP /api/chat", "_OTHER", "BREW"),
+        ("PATCH", &*long, "PATCH", "PATCH", ""),
+        ("BREW", "/nowhere", "HTTP", "_OTHER", "BREW"),
+    ] {
+        let client = traced(&gateway);
+        client.send(method, path, None).await.whole().await;
+        let named = |spans: &[Span]| spans.iter().any(|span| span.name == name);
+        let spans = collector.spans(named).await;
+        let span = newest(&spans, name);
+        for (key, value) in [
+            ("http.request.method", told),
+            ("http.request.method_original", original),
+            ("url.path", &path[..path.len().min(200)]),
+            ("url.scheme", "http"),
+        ] {
+            assert_eq!(attribute(&span.attributes, key), value, "{method} {path} {key}");
+        }
+    }
+}
+
+/// Nobody can tell which of them is right.
+#[actix_web::test]
+async fn who_names_two_places_begins_a_new_trace() {
+    let upstream = Upstream::start(|_| openai_answer(&["one"])).await;
+    let collector = Collector::start();
+    let gateway = TestGateway::start(&(openai_model(&upstream, "") + &to(&collector))).await;
+    let second = traceparent().replace(PARENT, "00f067aa0ba902b8");
+    let client = traced(&gateway).with_header("traceparent", &second);
+    client.get("/api/models").await;
+    let spans = collector.spans(|spans| !spans.is_empty()).await;
+    assert!(spans[0].parent_span_id.is_empty() && hex(&spans[0].trace_id) != TRACE, "{spans:#?}");
+    assert_eq!(spans[0].trace_state, "");
 }
 
 /// Without a collector the gateway adds nothing to a trace and takes nothing away.

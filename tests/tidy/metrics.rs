@@ -179,19 +179,19 @@ const DECLARING: &str = "
 #[cfg(test)]
 fn check(expressions: &[&str], page: &str) -> Vec<String> {
     let expressions: Vec<_> = expressions.iter().map(|&text| text.to_owned()).collect();
-    faults(&declared(DECLARING), &expressions, readme)
+    faults(&declared(DECLARING), &expressions, page)
 }
 
 #[test]
 fn a_metric_that_is_unknown_unshown_or_unexplained_is_found() {
     let shown = ["sum(rate(streams_total[1m]))", "wait_seconds_bucket", "max(build_info)"];
-    let readme = "`streams_total` `wait_seconds` `build_info`";
-    assert!(check(&shown, readme).is_empty(), "{:?}", check(&shown, readme));
-    assert!(check(&[&shown[..], &["up == 0 or process_threads"]].concat(), readme).is_empty());
-    let unknown = check(&[&shown[..], &["no_such_metric"]].concat(), readme);
+    let page = "`streams_total` `wait_seconds` `build_info`";
+    assert!(check(&shown, page).is_empty(), "{:?}", check(&shown, page));
+    assert!(check(&[&shown[..], &["up == 0 or process_threads"]].concat(), page).is_empty());
+    let unknown = check(&[&shown[..], &["no_such_metric"]].concat(), page);
     assert_eq!(unknown, ["no_such_metric: in a panel or an alert, and not declared"]);
-    assert_eq!(check(&[&shown[..], &["wait_seconds"]].concat(), readme).len(), 1);
-    assert_eq!(check(&shown[..2], readme), ["build_info: in no panel and no alert"]);
+    assert_eq!(check(&[&shown[..], &["wait_seconds"]].concat(), page).len(), 1);
+    assert_eq!(check(&shown[..2], page), ["build_info: in no panel and no alert"]);
     assert_eq!(
         check(&shown, "`streams_total` `build_info`"),
         ["wait_seconds: not in docs/metrics.md"]

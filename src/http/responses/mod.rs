@@ -15,6 +15,7 @@ use tidegate_protocol::responses::{Asked, Item, ResponseEncoder, decode_request,
 use tidegate_protocol::{Encoder, ErrorKind, Failure, Framing, Outcome, Request, StreamId, sse};
 
 use super::answering::{Answering, Manner};
+use super::arrival::Arrival;
 use super::chat::receive;
 use super::dialect::AnswerContext;
 use super::error::ApiError;
@@ -52,31 +53,37 @@ pub async fn create(
     worker: Data<Worker>,
     store: Data<Store>,
 ) -> Result<HttpResponse, ApiError<OpenAi>> {
-    let (arrived, body) = receive::<OpenAi>(&http, &mut payload, &here).await?;
-    let (id, caller) = (arrived.id(), arrived.caller.clone());
-    let asked = decode_request(&body, id, |id| earlier(&store, id, &caller))?;
-    drop(body);
+    let arrival = Arrival::of(&http)?;
     let store = store.into_inner();
-    let Asked { request, echo, items } = asked;
-    let (store_it, background) = (echo.store(), echo.background());
-    let polled = background && !request.stream;
-    let kept = Kept { always: store_it, ..KEPT };
-    let manner = Manner { kept, ..MANNER };
-    let encoder = |request: &Request, context: &AnswerContext<'_>| -> Box<dyn Encoder> {
-        let (id, model) = (context.id, context.model.to_owned());
-        let encoder = ResponseEncoder::new(id, model, context.created, echo, request.stream);
-        let body = encoder.in_progress();
-        let begun = Begun { body, input: items.into(), store: store_it, background };
-        let seat = store.begin(id, Arc::clone(&caller.owner), begun);
-        Box::new(Recorded::new(encoder, seat))
+    let admission = async {
+        let (arrived, body) =
+            receive::<OpenAi>(arrival.clone(), &http, &mut payload, &here).await?;
+        let (id, caller) = (arrived.id(), arrived.caller.clone());
+        let asked = decode_request(&body, id, |id| earlier(&store, id, &caller))?;
+        drop(body);
+        let Asked { request, echo, items } = asked;
+        let (store_it, background) = (echo.store(), echo.background());
+        let polled = background && !request.stream;
+        let kept = Kept { always: store_it, ..KEPT };
+        let manner = Manner { kept, ..MANNER };
+        let encoder = |request: &Request, context: &AnswerContext<'_>| -> Box<dyn Encoder> {
+            let (id, model) = (context.id, context.model.to_owned());
+            let encoder = ResponseEncoder::new(id, model, context.created, echo, request.stream);
+            let body = encoder.in_progress();
+            let begun = Begun { body, input: items.into(), store: store_it, background };
+            let seat = store.begin(id, Arc::clone(&caller.owner), begun);
+            Box::new(Recorded::new(encoder, seat))
+        };
+        let arrived = if background { arrived.detached() } else { arrived };
+        let answering = arrived.open(request, &manner, encoder, &here, &worker).await?;
+        Ok((answering, manner, polled.then_some(caller)))
     };
-    let arrived = if background { arrived.detached() } else { arrived };
-    match arrived.open(request, &manner, encoder, &here, &worker).await? {
-        Answering::Live(live) if polled => {
+    match arrival.admitted_by(admission).await? {
+        (Answering::Live(live), _, Some(caller)) => {
             let body = begun(&store, live.id, &caller)?;
             Ok(live.left(body))
         }
-        answering => Ok(answering.respond(payload, &manner, &worker).await?),
+        (answering, manner, _) => Ok(answering.respond(payload, &manner, &worker).await?),
     }
 }
 

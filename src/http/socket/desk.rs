@@ -125,9 +125,9 @@ impl Desk {
             }
             Command::Start(start) => {
                 let arrival = self.arrival("start");
-                let record = arrival.record.clone();
-                let started = self.start(arrival, start, &here).await;
-                started.map(Some).inspect_err(|failure| record.failed(failure.kind))
+                let admission = self.start(arrival.clone(), start, &here);
+                let started = arrival.admitted_by(admission).await;
+                started.map(Some).inspect_err(|failure| arrival.record.failed(failure.kind))
             }
             Command::Resume { name, stream, after, window } => {
                 let arrival = self.arrival("resume");

@@ -1,6 +1,6 @@
 //! What becomes of a stream whose actor dies.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{Addr, Handler};
 use tidegate_protocol::StreamId;
@@ -64,6 +64,7 @@ fn open(probe: &Addr<Probe>, cap: &Arc<Cap>) -> (Box<StreamActor>, Subscription)
             arrived: Instant::now(),
             log_span: tracing::Span::none(),
         },
+        upload: Duration::ZERO,
         request: Arc::default(),
         need: Need::default(),
         claimant: Claimant::anybody(),

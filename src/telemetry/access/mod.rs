@@ -96,6 +96,12 @@ impl AccessRecord {
         self.lock().model = Some(model.to_owned());
     }
 
+    /// The model of the configuration that is asked, once that is known.
+    #[must_use]
+    pub fn asked_model(&self) -> Option<String> {
+        self.lock().model.clone()
+    }
+
     /// It is answered from the stream of another request.
     pub fn reads(&self, stream: StreamId) {
         self.lock().reads = Some(Read { stream, outcome: None });
@@ -114,6 +120,12 @@ impl AccessRecord {
     /// It was refused, or its answer failed.
     pub fn failed(&self, failure: ErrorKind) {
         self.lock().failure.get_or_insert(failure);
+    }
+
+    /// Why there was no answer, or no more of it.
+    #[must_use]
+    pub fn failure(&self) -> Option<ErrorKind> {
+        self.lock().failure
     }
 
     /// How it came and what it was answered; it is over but for its stream.

@@ -13,6 +13,7 @@ use tidegate_protocol::{ErrorKind, Outcome, StreamId};
 use super::{Begun, Ended};
 use crate::telemetry::clock;
 use crate::telemetry::otlp::Measured;
+use crate::telemetry::spans::error_type;
 use crate::telemetry::trace::Trace;
 
 /// What is known of one request.
@@ -122,19 +123,22 @@ impl Access {
     /// The stream that it began, as a model's answers are measured.
     #[must_use]
     pub fn measured(&self) -> Option<Measured<'_>> {
-        let Generated { begun, ended, .. } = self.stream.as_ref()?;
+        let Generated { begun, answered_by, ended } = self.stream.as_ref()?;
         let ended = (*ended)?;
-        let is_whole = ended.outcome == Outcome::Completed;
+        let request_model = self.model.as_deref()?;
+        let completed = ended.outcome == Outcome::Completed;
+        let has_answer = completed || ended.time_to_first_token.is_some();
         Some(Measured {
             operation: begun.operation,
             provider: begun.provider,
-            request_model: self.model.as_deref()?,
-            response_model: None,
-            error_type: (!is_whole).then_some(ended.outcome.as_str()),
+            request_model,
+            response_model: has_answer.then(|| answered_by.as_deref().unwrap_or(request_model)),
+            completed,
+            error_type: error_type(ended.failure),
             duration: ended.duration,
             first_token: ended.time_to_first_token,
             input_tokens: ended.prompt_tokens(),
-            output_tokens: Some(ended.completion_tokens()),
+            output_tokens: ended.usage.map(|usage| usage.completion_tokens),
         })
     }
 

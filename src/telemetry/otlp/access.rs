@@ -9,6 +9,7 @@ use opentelemetry_sdk::logs::SdkLogger;
 use serde_json::Value;
 
 use super::delivery::Delivery;
+use crate::telemetry::clock;
 use crate::telemetry::trace::Trace;
 
 /// Sends access records. Cheap to clone, and never waits.
@@ -36,6 +37,8 @@ impl AccessExporter {
         }
         let mut log = self.logger.create_log_record();
         log.set_event_name(event);
+        // It tells of an end: of what was over just now.
+        log.set_timestamp(clock::now());
         log.set_severity_number(severity);
         log.set_severity_text(severity.name());
         if let Some(place) = trace.map(Trace::place) {

@@ -15,9 +15,6 @@ const RESPONSE_MODEL: &str = "gen_ai.response.model";
 const TOKEN_TYPE: &str = "gen_ai.token.type";
 const ERROR_TYPE: &str = "error.type";
 
-/// An upstream names the model that answered; what is longer is no name.
-const MAX_MODEL_CHARS: usize = 256;
-
 /// The buckets that the conventions ask for, in seconds and in tokens.
 const DURATION: [f64; 14] =
     [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -50,12 +47,14 @@ pub struct Measured<'a> {
     pub provider: &'static str,
     /// As the configuration names it.
     pub request_model: &'a str,
-    /// As the upstream names it.
+    /// That which answered, as the configuration names it; none where none did.
     pub response_model: Option<&'a str>,
-    /// One of few words; none for an answer that was completed.
+    pub completed: bool,
+    /// One of few words; none where it was completed or cancelled.
     pub error_type: Option<&'static str>,
     pub duration: Duration,
     pub first_token: Option<Duration>,
+    /// As the upstream counted, if it did.
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
 }
@@ -104,7 +103,7 @@ impl GenAiMetrics {
             KeyValue::new(PROVIDER, measured.provider),
             KeyValue::new(REQUEST_MODEL, measured.request_model.to_owned()),
         ];
-        let model = measured.response_model.filter(|name| name.len() <= MAX_MODEL_CHARS);
+        let model = measured.response_model;
         attributes.extend(model.map(|name| KeyValue::new(RESPONSE_MODEL, name.to_owned())));
         let used = [("input", measured.input_tokens), ("output", measured.output_tokens)];
         for (kind, count) in used {
@@ -113,7 +112,7 @@ impl GenAiMetrics {
             self.tokens.record(count, &attributes);
             attributes.pop();
         }
-        if measured.error_type.is_none() {
+        if measured.completed {
             self.record_pace(measured, &attributes);
         }
         attributes.extend(measured.error_type.map(|error| KeyValue::new(ERROR_TYPE, error)));

@@ -9,9 +9,11 @@ pub mod request;
 pub mod stream;
 pub mod upstream;
 
-pub use request::RequestSpan;
+pub use request::{AdmissionSpan, RequestSpan};
 pub use stream::StreamSpan;
 pub use upstream::UpstreamSpan;
+
+use tidegate_protocol::ErrorKind;
 
 /// Of a request, in every one of its spans that has it.
 const REQUEST_ID: &str = "tidegate.request.id";
@@ -21,6 +23,12 @@ const TARGET: &str = "tidegate.target";
 const REQUEST_MODEL: &str = "gen_ai.request.model";
 const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+
+/// As what it failed, in spans and metrics. A cancelled request did not: somebody wanted it so.
+#[must_use]
+pub fn error_type(failure: Option<ErrorKind>) -> Option<&'static str> {
+    failure.filter(|kind| *kind != ErrorKind::Cancelled).map(ErrorKind::code)
+}
 
 /// As attributes have it.
 fn count(count: u64) -> i64 {

@@ -2,7 +2,9 @@
 
 use tidegate_protocol::{ErrorKind, Outcome, StreamId, Usage};
 
-use super::{ATTEMPTS, INPUT_TOKENS, OUTCOME, OUTPUT_TOKENS, REQUEST_ID, REQUEST_MODEL, count};
+use super::{
+    ATTEMPTS, INPUT_TOKENS, OUTCOME, OUTPUT_TOKENS, REQUEST_ID, REQUEST_MODEL, count, error_type,
+};
 use crate::telemetry::clock;
 use crate::telemetry::trace::{KeyValue, Span, SpanKind, Trace};
 
@@ -62,8 +64,9 @@ impl StreamSpan {
         attempts: u32,
     ) {
         self.is_over = true;
-        if let (Some(mut queue), Some(kind)) = (self.queue.take(), failure) {
-            queue.failed(kind.code());
+        let error_type = error_type(failure);
+        if let (Some(mut queue), Some(error)) = (self.queue.take(), error_type) {
+            queue.failed(error);
         }
         self.span.set(OUTCOME, outcome.as_str());
         self.span.set(ATTEMPTS, i64::from(attempts));
@@ -71,10 +74,8 @@ impl StreamSpan {
             self.span.set(INPUT_TOKENS, count(usage.prompt_tokens));
             self.span.set(OUTPUT_TOKENS, count(usage.completion_tokens));
         }
-        match failure {
-            // Somebody wanted it so.
-            Some(ErrorKind::Cancelled) | None => {}
-            Some(kind) => self.span.failed(kind.code()),
+        if let Some(error) = error_type {
+            self.span.failed(error);
         }
     }
 }
