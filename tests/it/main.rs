@@ -59,6 +59,7 @@ mod otlp;
 mod pipelining;
 mod preempt;
 mod queue;
+mod records;
 mod reload;
 mod reload_binary;
 mod responses;

@@ -1,0 +1,79 @@
+//! The file of access records: which requests are in it, and what becomes of it when it is moved away.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::native;
+use crate::gateway::openai_model;
+use crate::process::Process;
+use crate::upstream::{PATIENCE, Upstream, openai_answer};
+
+/// A folder of its own, gone with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let name = format!("tidegate-records-{:016x}", rand::random::<u64>());
+        let folder = Self(std::env::temp_dir().join(name));
+        fs::create_dir(&folder.0).unwrap();
+        folder
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("access.jsonl")
+    }
+
+    fn config(&self) -> String {
+        format!("[access_log]\nlog = false\nfile = \"{}\"\n", self.file().display())
+    }
+
+    fn records(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.file()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What a person on call sees of it, with no request to set anything off but the one that is lost.
+#[actix_web::test]
+async fn a_file_that_was_moved_away_is_made_at_the_signal_and_why_it_cannot_be_is_told() {
+    let (folder, upstream) = (Folder::new(), Upstream::start(|_| openai_answer(&["a"])).await);
+    let config = folder.config() + &openai_model(&upstream, "");
+    let gateway = Process::start_logging("info", &config).await;
+    fs::rename(folder.file(), folder.0.join("access.jsonl.1")).unwrap();
+    gateway.signal("HUP");
+    until("the file is there", || folder.file().exists()).await;
+
+    fs::remove_file(folder.file()).unwrap();
+    fs::create_dir(folder.file()).unwrap();
+    gateway.signal("HUP");
+    gateway.logs(&["the file cannot be written", "access.jsonl", "directory"]).await;
+    gateway.client.post("/api/chat", &native("hi")).await;
+    let deadline = Instant::now() + PATIENCE;
+    let dropped = "ai_gateway_access_records_dropped_total 1\n";
+    while !gateway.client.get("/metrics").await.text().contains(dropped) {
+        assert!(Instant::now() < deadline, "never counted as dropped");
+    }
+
+    fs::remove_dir(folder.file()).unwrap();
+    gateway.client.post("/api/chat", &native("hi")).await;
+    gateway.logs(&["the file can be written again", "\"lost\":1"]).await;
+    until("the record is there", || folder.records().len() == 1).await;
+    assert_eq!(gateway.terminate().await.0, Some(0));
+}
