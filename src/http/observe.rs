@@ -23,7 +23,7 @@ use super::arrival::Arrival;
 use super::error::status_of;
 use super::routes::is_anthropic;
 use super::worker::Worker;
-use crate::telemetry::access::{Came, is_probe};
+use crate::telemetry::access::Came;
 use crate::telemetry::spans::RequestSpan;
 use crate::telemetry::trace::{Trace, Tracing};
 use crate::telemetry::{AccessLog, AccessRecord, Metrics};
@@ -38,8 +38,12 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// A client's id that is longer is ignored.
 const CLIENT_ID_BYTES: usize = 128;
-/// A longer path is cut in the access line.
-const PATH_BYTES: usize = 200;
+/// A longer path is cut in the access record.
+const PATH_CHARS: usize = 200;
+/// So is a longer method; of those that have a name, none is.
+const METHOD_BYTES: usize = 32;
+/// The path label of scrapes, wherever `metrics.path` is: dashboards leave them out.
+const METRICS_ROUTE: &str = "/metrics";
 
 /// The middleware.
 ///
@@ -55,7 +59,7 @@ pub async fn observe(
     let log = request.app_data::<Data<AccessLog>>();
     let log = log.ok_or_else(|| ErrorInternalServerError("there is no log of accesses"))?;
     let method = known(request.method());
-    let span = trace(&request).map(|trace| RequestSpan::begin(&trace, id, method));
+    let span = trace(&request, log).map(|trace| RequestSpan::begin(&trace, id, method));
     let place = span.as_ref().map(|span| span.inside().clone());
     let arrival = Arrival::now(id, log, place, tracing::Span::current());
     if let Some(id) = client_id.as_ref().and_then(|id| id.to_str().ok()) {
@@ -69,8 +73,8 @@ pub async fn observe(
         record: arrival.record.clone(),
         metrics,
         span,
-        method: request.method().clone(),
-        route: request.match_pattern(),
+        method: shortened_method(request.method()),
+        route: route(&request, log),
         path: shortened(request.path()),
         status: None,
         bytes: 0,
@@ -103,11 +107,11 @@ pub async fn observe(
 }
 
 /// The trace that it is part of. One that a probe would begin is nobody's.
-fn trace(request: &ServiceRequest) -> Option<Trace> {
+fn trace(request: &ServiceRequest, log: &AccessLog) -> Option<Trace> {
     let tracing = request.app_data::<Data<Tracing>>()?;
     let headers = request.headers();
     let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    if parent.is_none() && is_probe(request.path()) {
+    if parent.is_none() && log.is_probe(request.path()) {
         return None;
     }
     let state = parent.map(|_| {
@@ -115,6 +119,12 @@ fn trace(request: &ServiceRequest) -> Option<Trace> {
         all.collect::<Vec<_>>().join(",")
     });
     tracing.of(parent, state.as_deref())
+}
+
+/// As the table of routes has it.
+fn route(request: &ServiceRequest, log: &AccessLog) -> Option<String> {
+    let route = request.match_pattern()?;
+    Some(if log.is_scrape(&route) { METRICS_ROUTE.to_owned() } else { route })
 }
 
 /// A method that is worth a label of its own.
@@ -134,7 +144,14 @@ fn client_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn shortened(path: &str) -> String {
-    path.chars().take(PATH_BYTES).collect()
+    path.chars().take(PATH_CHARS).collect()
+}
+
+/// Any token is a method, as long as a head may be.
+fn shortened_method(method: &Method) -> Method {
+    let name = method.as_str().as_bytes();
+    let cut = name.get(..METHOD_BYTES).and_then(|cut| Method::from_bytes(cut).ok());
+    cut.unwrap_or_else(|| method.clone())
 }
 
 /// A body whose end is recorded.

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::native;
-use crate::gateway::openai_model;
+use crate::collector::{Collector, attribute};
+use crate::gateway::{TestGateway, openai_model};
 use crate::process::Process;
 use crate::upstream::{PATIENCE, Upstream, openai_answer};
 
@@ -48,6 +50,49 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::task::yield_now().await;
     }
+}
+
+/// Neither recorded nor traced, and counted under a path that dashboards leave out.
+#[actix_web::test]
+async fn scrapes_are_no_traffic_wherever_they_are_served() {
+    let (folder, collector) = (Folder::new(), Collector::start());
+    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
+    let config = folder.config()
+        + &openai_model(&upstream, "")
+        + "[metrics]\npath = \"/internal/metrics\"\n"
+        + &format!("[otlp]\nendpoint = \"{}\"\n", collector.endpoint());
+    let gateway = TestGateway::start(&config).await;
+    for path in ["/internal/metrics", "/internal/metrics", "/health"] {
+        assert_eq!(gateway.client.get(path).await.status, 200);
+    }
+    assert_eq!(gateway.client.get("/metrics").await.status, 404);
+    gateway.client.post("/api/chat", &native("hi")).await;
+    let metrics = gateway.client.get("/internal/metrics").await.text();
+    let counted = "http_requests_total{method=\"GET\",path=\"/metrics\",status_code=\"200\"} 2";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    gateway.inner.shutdown().await;
+    let paths: Vec<_> = folder.records().iter().map(|record| record["path"].clone()).collect();
+    assert_eq!(paths, ["/metrics", "/api/chat"]);
+    let has = |spans: &[Span], route| {
+        spans.iter().any(|span| attribute(&span.attributes, "http.route") == route)
+    };
+    let spans = collector.spans(|spans| has(spans, "/api/chat")).await;
+    for route in ["/internal/metrics", "/metrics", "/health"] {
+        assert!(!has(&spans, route), "{route}");
+    }
+}
+
+#[actix_web::test]
+async fn a_method_of_the_clients_own_making_is_cut() {
+    let folder = Folder::new();
+    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
+    let gateway = TestGateway::start(&(folder.config() + &openai_model(&upstream, ""))).await;
+    for method in ["X".repeat(5000).as_str(), "PROPFIND"] {
+        assert_eq!(gateway.client.send(method, "/api/chat", None).await.whole().await.status, 405);
+    }
+    gateway.inner.shutdown().await;
+    let methods: Vec<_> = folder.records().iter().map(|record| record["method"].clone()).collect();
+    assert_eq!(methods, ["X".repeat(32).as_str(), "PROPFIND"]);
 }
 
 /// What a person on call sees of it, with no request to set anything off but the one that is lost.
