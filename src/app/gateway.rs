@@ -74,7 +74,8 @@ impl Gateway {
         let metrics = Metrics::new(true)?;
         let first = Generation::first(config, models, &metrics);
         let otlp = Otlp::start(&first.config.otlp, &metrics.otlp)?;
-        let access_log = AccessLog::start(&first.config.access_log, &metrics, &otlp)?;
+        let Config { access_log, metrics: served, .. } = &first.config;
+        let access_log = AccessLog::start(access_log, &served.path, &metrics, &otlp)?;
         let parts = Arc::new(Parts::build(metrics, access_log, otlp, &first));
         parts.metrics.reload.in_force(first.number);
         check_open_files(&parts.config);

@@ -12,6 +12,9 @@ use super::section::Section;
 const MAX_HEADERS: usize = 32;
 /// Of its name, which is no secret.
 const MAX_NAME_CHARS: usize = 64;
+/// Prometheus, and those like it, take a series for ended that has no number for longer; the alert on lost
+/// telemetry counts on it, too.
+const MAX_METRICS_INTERVAL: u32 = 300;
 
 /// The collector that is sent traces, metrics and access records.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +67,7 @@ impl Otlp {
             queue_size: section.get("queue_size", &kind::integer(1..=1_000_000), 2048),
             metrics_interval: section.get(
                 "metrics_interval_seconds",
-                &kind::seconds(3600),
+                &kind::seconds(MAX_METRICS_INTERVAL),
                 Duration::from_secs(60),
             ),
             service_name: section.get("service_name", &service_name, "tidegate".to_owned()),
@@ -158,6 +161,14 @@ mod tests {
         for refused in ["http://me:canary@host", "host:4318"] {
             let fault = load("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", refused)]).unwrap_err();
             assert!(fault.contains("otlp.endpoint") && !fault.contains("canary"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_sent_at_least_every_five_minutes() {
+        for (seconds, accepted) in [(1, true), (300, true), (301, false)] {
+            let text = format!("[otlp]\nmetrics_interval_seconds = {seconds}");
+            assert_eq!(load(&text, &[]).is_ok(), accepted, "{seconds}");
         }
     }
 

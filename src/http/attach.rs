@@ -64,7 +64,7 @@ struct Asked {
 /// # Errors
 /// [`ErrorKind::NotFound`] for an unknown id, a malformed one and another's; [`ErrorKind::Gone`] for
 /// what is kept no longer; [`ErrorKind::InvalidRequest`] for a place that there is not;
-/// [`ErrorKind::Capacity`] where too many read it.
+/// [`ErrorKind::ConnectionLimit`] where too many read it.
 pub async fn resume(
     http: HttpRequest,
     payload: Payload,

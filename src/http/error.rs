@@ -30,6 +30,7 @@ pub fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::RateLimited
         | ErrorKind::Capacity
+        | ErrorKind::ConnectionLimit
         | ErrorKind::QueueFull
         | ErrorKind::UpstreamRateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::QueueTimeout

@@ -23,7 +23,7 @@ use super::arrival::Arrival;
 use super::error::status_of;
 use super::routes::is_anthropic;
 use super::worker::Worker;
-use crate::telemetry::access::{Came, is_probe};
+use crate::telemetry::access::Came;
 use crate::telemetry::spans::RequestSpan;
 use crate::telemetry::spans::request::Arriving;
 use crate::telemetry::trace::{Trace, Tracing};
@@ -39,8 +39,12 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// A client's id that is longer is ignored.
 const CLIENT_ID_BYTES: usize = 128;
-/// A longer path is cut in the access line and in the span.
-const PATH_BYTES: usize = 200;
+/// A longer path is cut in the access record and in the span.
+const PATH_CHARS: usize = 200;
+/// So is a longer method; of those that have a name, none is.
+const METHOD_BYTES: usize = 32;
+/// The path label of scrapes, wherever `metrics.path` is: dashboards leave them out.
+const METRICS_ROUTE: &str = "/metrics";
 
 /// By which requests reach the app.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +71,7 @@ pub async fn observe(
     let log = request.app_data::<Data<AccessLog>>();
     let log = log.ok_or_else(|| ErrorInternalServerError("there is no log of accesses"))?;
     let path = shortened(request.path());
-    let span = trace(&request).map(|trace| begin_span(&trace, id, &request, &path));
+    let span = trace(&request, log).map(|trace| begin_span(&trace, id, &request, &path));
     let place = span.as_ref().map(|span| span.inside().clone());
     let arrival = Arrival::now(id, log, place, tracing::Span::current());
     if let Some(id) = client_id.as_ref().and_then(|id| id.to_str().ok()) {
@@ -81,8 +85,8 @@ pub async fn observe(
         record: arrival.record.clone(),
         metrics,
         span,
-        method: request.method().clone(),
-        route: request.match_pattern(),
+        method: shortened_method(request.method()),
+        route: route(&request, log),
         path,
         status: None,
         bytes: 0,
@@ -115,14 +119,14 @@ pub async fn observe(
 }
 
 /// The trace that it is part of. One that a probe would begin is nobody's.
-fn trace(request: &ServiceRequest) -> Option<Trace> {
+fn trace(request: &ServiceRequest, log: &AccessLog) -> Option<Trace> {
     let tracing = request.app_data::<Data<Tracing>>()?;
     let headers = request.headers();
     let mut parents = headers.get_all(TRACEPARENT);
     // Of several places none can be believed.
     let parent = parents.next().filter(|_| parents.next().is_none());
     let parent = parent.and_then(|value| value.to_str().ok());
-    if parent.is_none() && is_probe(request.path()) {
+    if parent.is_none() && log.is_probe(request.path()) {
         return None;
     }
     let state = parent.map(|_| {
@@ -135,6 +139,12 @@ fn trace(request: &ServiceRequest) -> Option<Trace> {
 fn begin_span(trace: &Trace, id: StreamId, request: &ServiceRequest, path: &str) -> RequestSpan {
     let scheme = request.app_data::<Scheme>().map_or("http", |scheme| scheme.0);
     RequestSpan::begin(trace, &Arriving { id, method: request.method(), path, scheme })
+}
+
+/// As the table of routes has it.
+fn route(request: &ServiceRequest, log: &AccessLog) -> Option<String> {
+    let route = request.match_pattern()?;
+    Some(if log.is_scrape(&route) { METRICS_ROUTE.to_owned() } else { route })
 }
 
 /// A method that is worth a label of its own.
@@ -154,7 +164,14 @@ fn client_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn shortened(path: &str) -> String {
-    path.chars().take(PATH_BYTES).collect()
+    path.chars().take(PATH_CHARS).collect()
+}
+
+/// Any token is a method, as long as a head may be.
+fn shortened_method(method: &Method) -> Method {
+    let name = method.as_str().as_bytes();
+    let cut = name.get(..METHOD_BYTES).and_then(|cut| Method::from_bytes(cut).ok());
+    cut.unwrap_or_else(|| method.clone())
 }
 
 /// A body whose end is recorded.

@@ -81,7 +81,7 @@ impl From<NotKept> for Failure {
             NotKept::NotThere(NotThere::Beyond { .. }) | NotKept::NothingLeft => {
                 return Self::invalid(vec![FieldFault { field: "after".to_owned(), message }]);
             }
-            NotKept::TooManyWatchers(_) => ErrorKind::Capacity,
+            NotKept::TooManyWatchers(_) => ErrorKind::ConnectionLimit,
             NotKept::OtherRequest => ErrorKind::KeyReused,
         };
         Self::new(kind, message)

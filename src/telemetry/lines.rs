@@ -1,7 +1,8 @@
 //! Lines on their way to a terminal, a pipe or a file, written by a thread of their own: whoever says one
 //! never waits for a disk or a reader. What would be more than the bound is dropped and counted.
 
-use std::fs::{File, OpenOptions};
+mod output;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use self::output::{LineFile, Output};
 
 /// What waited in a burst is not kept as room for the next.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -33,12 +36,6 @@ struct Waiting {
     reopens: bool,
 }
 
-/// Where lines go.
-enum Output {
-    Standard(io::Stderr),
-    File { path: PathBuf, file: Option<File>, is_torn: bool },
-}
-
 impl Lines {
     /// To standard error.
     ///
@@ -53,8 +50,7 @@ impl Lines {
     /// # Errors
     /// When the file cannot be opened.
     pub fn to_file(path: PathBuf, max_bytes: usize, dropped: IntCounter) -> io::Result<Self> {
-        let file = Some(append_to(&path)?);
-        Self::start(Output::File { path, file, is_torn: false }, max_bytes, dropped)
+        Self::start(Output::File(LineFile::open(path)?), max_bytes, dropped)
     }
 
     fn start(mut output: Output, max_bytes: usize, dropped: IntCounter) -> io::Result<Self> {
@@ -85,15 +81,17 @@ impl Lines {
         }
     }
 
-    /// Has the file opened anew, by its name: it may have been moved away.
+    /// Has the file opened anew, by its name: it may have been moved away. Then it is made at once.
     pub fn reopen(&self) {
         self.0.lock().reopens = true;
         self.0.changed.notify_all();
     }
 
-    /// Waits until all that was taken is written, but not for longer than `limit`.
+    /// Waits until all that was taken is written, and the file is open, but not for longer than `limit`.
     pub fn flush(&self, limit: Duration) {
-        let at_work = |waiting: &mut Waiting| waiting.is_writing || !waiting.bytes.is_empty();
+        let at_work = |waiting: &mut Waiting| {
+            waiting.is_writing || waiting.reopens || !waiting.bytes.is_empty()
+        };
         drop(self.0.changed.wait_timeout_while(self.0.lock(), limit, at_work));
     }
 }
@@ -112,13 +110,13 @@ impl Shared {
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let bytes = std::mem::take(&mut waiting.bytes);
         waiting.is_writing = true;
-        if std::mem::take(&mut waiting.reopens) {
-            output.close();
-        }
+        let reopens = std::mem::take(&mut waiting.reopens);
         drop(waiting);
-        if !bytes.is_empty() && output.write(&bytes).is_err() {
-            let lines = bytes.split_inclusive(|byte| *byte == b'\n').count();
-            self.dropped.inc_by(lines as u64);
+        if reopens {
+            output.reopen();
+        }
+        if !bytes.is_empty() {
+            self.dropped.inc_by(output.write(&bytes));
         }
         let mut waiting = self.lock();
         waiting.is_writing = false;
@@ -129,40 +127,6 @@ impl Shared {
         drop(waiting);
         self.changed.notify_all();
     }
-}
-
-impl Output {
-    fn close(&mut self) {
-        if let Self::File { file, .. } = self {
-            *file = None;
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Standard(stderr) => stderr.write_all(bytes),
-            Self::File { path, file, is_torn } => {
-                let open = match file {
-                    Some(open) => open,
-                    None => file.insert(append_to(path)?),
-                };
-                // What could be written of a line that did not fit is no part of the next one.
-                if *is_torn {
-                    open.write_all(b"\n")?;
-                }
-                let written = open.write_all(bytes);
-                *is_torn = written.is_err();
-                if *is_torn {
-                    *file = None;
-                }
-                written
-            }
-        }
-    }
-}
-
-fn append_to(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// One event of the log: it is written whole.
@@ -187,7 +151,8 @@ impl<'a> MakeWriter<'a> for Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, process};
+    use std::fs::{self, OpenOptions};
+    use std::{env, process};
 
     use super::*;
 
@@ -211,6 +176,8 @@ mod tests {
         lines.push(b"two\n");
         lines.flush(LONG);
         lines.reopen();
+        lines.flush(LONG);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "", "it is there before there is a line");
         lines.push(b"three\n");
         lines.flush(LONG);
         assert_eq!(fs::read_to_string(&moved).unwrap(), "one\ntwo\n");

@@ -9,11 +9,12 @@ use super::declare::Declare;
 
 /// The refusals of the gateway itself, and what their metric calls them. Like outcomes, each has
 /// its series from the start.
-const REJECTIONS: [(ErrorKind, &str); 12] = [
+const REJECTIONS: [(ErrorKind, &str); 13] = [
     (ErrorKind::Unauthorized, "unauthorized"),
     (ErrorKind::Forbidden, "forbidden"),
     (ErrorKind::RateLimited, "rate_limited"),
     (ErrorKind::Capacity, "capacity"),
+    (ErrorKind::ConnectionLimit, "connection_limit"),
     (ErrorKind::QueueFull, "queue_full"),
     (ErrorKind::QueueTimeout, "queue_timeout"),
     (ErrorKind::Draining, "draining"),

@@ -233,7 +233,7 @@ async fn pages_and_the_streams_they_are_told_of_are_bounded() {
     assert_eq!(told["active"], 3);
 
     let refused = gateway.client.get(FEED).await;
-    assert_eq!((refused.status, &refused.json()["error"]), (429, &json!("CAPACITY")));
+    assert_eq!((refused.status, &refused.json()["error"]), (429, &json!("CONNECTION_LIMIT")));
     drop(feed);
     // The place is free once the gateway has seen the page leave.
     let mut feed = loop {

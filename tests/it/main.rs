@@ -22,6 +22,7 @@ mod upstream;
 mod wire;
 
 mod access;
+mod answered_by;
 mod anthropic;
 mod bad_input;
 mod binary;

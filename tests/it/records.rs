@@ -1,185 +1,124 @@
-//! Who answered, whom a request went to and what that came to, where several were asked: by the access
-//! record, the list of streams and the metrics.
+//! The file of access records: which requests are in it, and what becomes of it when it is moved away.
 
+use std::fs;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::native;
-use crate::continuation::ollama_kind;
-use crate::fleet::{at, fleet};
-use crate::gateway::TestGateway;
-use crate::hedging::{LATE, hedges, models, paced, prompt, sometimes_late};
-use crate::upstream::{Gate, PATIENCE, Step, Upstream, ollama_answer, openai_answer, refusal};
+use crate::collector::{Collector, attribute};
+use crate::gateway::{TestGateway, openai_model};
+use crate::process::Process;
+use crate::upstream::{PATIENCE, Upstream, openai_answer};
 
-const NO: &str = r#"{"error":{"message":"no"}}"#;
+/// A folder of its own, gone with the test.
+struct Folder(PathBuf);
 
-/// A file of access records.
-struct Records(PathBuf);
-
-impl Records {
+impl Folder {
     fn new() -> Self {
-        let name = format!("tidegate-records-{:016x}.jsonl", rand::random::<u64>());
-        Self(std::env::temp_dir().join(name))
+        let name = format!("tidegate-records-{:016x}", rand::random::<u64>());
+        let folder = Self(std::env::temp_dir().join(name));
+        fs::create_dir(&folder.0).unwrap();
+        folder
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("access.jsonl")
     }
 
     fn config(&self) -> String {
-        format!("[access_log]\nlog = false\nfile = \"{}\"\n", self.0.display())
+        format!("[access_log]\nlog = false\nfile = \"{}\"\n", self.file().display())
     }
 
-    /// The last one of a stream, once it is there.
-    async fn last(&self) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = std::fs::read_to_string(&self.0).unwrap();
-            let mut lines =
-                text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            if let Some(record) = lines.rfind(|record| record.get("outcome").is_some()) {
-                return record;
-            }
-            assert!(Instant::now() < deadline, "no record of a stream: {text}");
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Forgets those that are there.
-    fn clear(&self) {
-        std::fs::File::options().write(true).open(&self.0).unwrap().set_len(0).unwrap();
+    fn records(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.file()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-impl Drop for Records {
+impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Who answered: `[model, provider, target, answered_by]`.
-fn who(record: &Value) -> [&Value; 4] {
-    ["model", "provider", "target", "answered_by"].map(|field| &record[field])
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::task::yield_now().await;
+    }
 }
 
-async fn upstream_failures(gateway: &TestGateway, kind: &str, count: usize) {
-    let series = format!("ai_gateway_upstream_failures_total{{kind=\"{kind}\",model=\"test\"}}");
-    gateway.wait_for_metric(&series, &count.to_string()).await;
-}
-
+/// Neither recorded nor traced, and counted under a path that dashboards leave out.
 #[actix_web::test]
-async fn the_record_of_a_hedged_answer_names_who_gave_it() {
-    let records = Records::new();
-    let gate = Gate::new();
-    let test = sometimes_late(&gate).await;
-    let second = Upstream::start(|_| vec![Step::Silence]).await;
-    let toml = models(&at(&test), &ollama_kind(&second), "hedge_percent = 20");
-    let gateway = paced(&(records.config() + &toml)).await;
-    records.clear();
-    let body = native(LATE);
-    let opening = async {
-        second.wait_for_chats(1).await;
-        gate.open();
+async fn scrapes_are_no_traffic_wherever_they_are_served() {
+    let (folder, collector) = (Folder::new(), Collector::start());
+    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
+    let config = folder.config()
+        + &openai_model(&upstream, "")
+        + "[metrics]\npath = \"/internal/metrics\"\n"
+        + &format!("[otlp]\nendpoint = \"{}\"\n", collector.endpoint());
+    let gateway = TestGateway::start(&config).await;
+    for path in ["/internal/metrics", "/internal/metrics", "/health"] {
+        assert_eq!(gateway.client.get(path).await.status, 200);
+    }
+    assert_eq!(gateway.client.get("/metrics").await.status, 404);
+    gateway.client.post("/api/chat", &native("hi")).await;
+    let metrics = gateway.client.get("/internal/metrics").await.text();
+    let counted = "http_requests_total{method=\"GET\",path=\"/metrics\",status_code=\"200\"} 2";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    gateway.inner.shutdown().await;
+    let paths: Vec<_> = folder.records().iter().map(|record| record["path"].clone()).collect();
+    assert_eq!(paths, ["/metrics", "/api/chat"]);
+    let has = |spans: &[Span], route| {
+        spans.iter().any(|span| attribute(&span.attributes, "http.route") == route)
     };
-    let (live, ()) = futures::join!(gateway.client.open("/api/chat", &body), opening);
-    live.whole().await;
-    hedges(&gateway, "lost", 1).await;
-    let record = records.last().await;
-    // A target without a name of its own has that of its kind.
-    let openai = &json!("openai");
-    assert_eq!(who(&record), [&json!("test"), openai, openai, &Value::Null]);
-    assert_eq!(record["attempts"], 2);
-    gateway.inner.shutdown().await;
+    let spans = collector.spans(|spans| has(spans, "/api/chat")).await;
+    for route in ["/internal/metrics", "/metrics", "/health"] {
+        assert!(!has(&spans, route), "{route}");
+    }
 }
 
 #[actix_web::test]
-async fn the_record_of_a_hedge_that_won_names_the_other_model() {
-    let records = Records::new();
-    let test = sometimes_late(&Gate::new()).await;
-    let second = Upstream::start(|_| ollama_answer(&["second"])).await;
-    let toml = models(&at(&test), &ollama_kind(&second), "hedge_percent = 20");
-    let gateway = paced(&(records.config() + &toml)).await;
-    records.clear();
-    assert_eq!(gateway.client.post("/api/chat", &native(LATE)).await.native_text(), "second");
-    hedges(&gateway, "won", 1).await;
-    let record = records.last().await;
-    let ollama = &json!("ollama");
-    assert_eq!(who(&record), [&json!("test"), ollama, ollama, &json!("second")]);
-    upstream_failures(&gateway, "UPSTREAM_TIMEOUT", 0).await;
+async fn a_method_of_the_clients_own_making_is_cut() {
+    let folder = Folder::new();
+    let upstream = Upstream::start(|_| openai_answer(&["a"])).await;
+    let gateway = TestGateway::start(&(folder.config() + &openai_model(&upstream, ""))).await;
+    for method in ["X".repeat(5000).as_str(), "PROPFIND"] {
+        assert_eq!(gateway.client.send(method, "/api/chat", None).await.whole().await.status, 405);
+    }
     gateway.inner.shutdown().await;
+    let methods: Vec<_> = folder.records().iter().map(|record| record["method"].clone()).collect();
+    assert_eq!(methods, ["X".repeat(32).as_str(), "PROPFIND"]);
 }
 
+/// What a person on call sees of it, with no request to set anything off but the one that is lost.
 #[actix_web::test]
-async fn in_a_mixed_fleet_the_kind_is_that_of_the_target() {
-    let records = Records::new();
-    let bad = Upstream::start(|_| refusal(500, "", NO)).await;
-    let good = Upstream::start(|_| ollama_answer(&["good"])).await;
-    let dear = format!("{}\ninput_price = 1", ollama_kind(&good));
-    let targets = [("bad", at(&bad)), ("good", dear)];
-    let toml = records.config() + &fleet(&targets, "policy = \"cheapest\"");
-    let gateway = TestGateway::start(&toml).await;
-    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "good");
-    let record = records.last().await;
-    assert_eq!(who(&record)[..3], [&json!("test"), &json!("ollama"), &json!("good")]);
-    gateway.inner.shutdown().await;
-}
+async fn a_file_that_was_moved_away_is_made_at_the_signal_and_why_it_cannot_be_is_told() {
+    let (folder, upstream) = (Folder::new(), Upstream::start(|_| openai_answer(&["a"])).await);
+    let config = folder.config() + &openai_model(&upstream, "");
+    let gateway = Process::start_logging("info", &config).await;
+    fs::rename(folder.file(), folder.0.join("access.jsonl.1")).unwrap();
+    gateway.signal("HUP");
+    until("the file is there", || folder.file().exists()).await;
 
-#[actix_web::test]
-async fn a_target_that_was_not_asked_any_more_is_not_counted() {
-    let records = Records::new();
-    let bad = Upstream::start(|_| refusal(500, "", NO)).await;
-    let good = Upstream::start(|_| openai_answer(&["good"])).await;
-    let at_price = |upstream, price| format!("{}\ninput_price = {price}", at(upstream));
-    let targets = [("one", at(&bad)), ("two", at_price(&bad, 1)), ("good", at_price(&good, 2))];
-    let more = "policy = \"cheapest\"\nmax_attempts = 2\nproven_attempts = 2";
-    let gateway = TestGateway::start(&(records.config() + &fleet(&targets, more))).await;
-    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.status, 502);
-    let record = records.last().await;
-    let asked = bad.chats().len() + good.chats().len();
-    assert_eq!((asked, &record["attempts"]), (2, &json!(2)), "{record}");
-    let text = gateway.client.get("/metrics").await.text();
-    let lines = text.lines().filter(|line| line.starts_with("ai_gateway_target_requests_total{"));
-    let counts = lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap());
-    assert_eq!(counts.sum::<usize>(), asked, "{text}");
-    gateway.inner.shutdown().await;
-}
+    fs::remove_file(folder.file()).unwrap();
+    fs::create_dir(folder.file()).unwrap();
+    gateway.signal("HUP");
+    gateway.logs(&["the file cannot be written", "access.jsonl", "directory"]).await;
+    gateway.client.post("/api/chat", &native("hi")).await;
+    let deadline = Instant::now() + PATIENCE;
+    let dropped = "ai_gateway_access_records_dropped_total 1\n";
+    while !gateway.client.get("/metrics").await.text().contains(dropped) {
+        assert!(Instant::now() < deadline, "never counted as dropped");
+    }
 
-/// A model that is down is to be seen, however well another answers in its place.
-#[actix_web::test]
-async fn a_failure_that_another_model_makes_good_is_counted() {
-    let test = Upstream::start(|_| refusal(500, "", NO)).await;
-    let spare = Upstream::start(|_| openai_answer(&["spare"])).await;
-    let gateway = crate::fallback::before(&at(&test), &at(&spare), "refused").await;
-    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "spare");
-    upstream_failures(&gateway, "UPSTREAM_ERROR", 1).await;
-    gateway.inner.shutdown().await;
-}
-
-#[actix_web::test]
-async fn a_failure_that_a_hedge_makes_good_is_counted() {
-    let (fails, answers) = (Gate::new(), Gate::new());
-    let gate = fails.clone();
-    let test = Upstream::start(move |seen| match prompt(seen).as_str() {
-        LATE => [vec![Step::Gate(gate.clone())], refusal(500, "", NO)].concat(),
-        _ => openai_answer(&["soon"]),
-    })
-    .await;
-    let gate = answers.clone();
-    let second = Upstream::start(move |_| {
-        [vec![Step::Gate(gate.clone())], openai_answer(&["second"])].concat()
-    })
-    .await;
-    let gateway = paced(&models(&at(&test), &at(&second), "hedge_percent = 20")).await;
-    let body = native(LATE);
-    let turns = async {
-        second.wait_for_chats(1).await;
-        fails.open();
-        let labels = "model=\"test\",result=\"failed\",target=\"openai\"";
-        let failed = format!("ai_gateway_target_requests_total{{{labels}}}");
-        gateway.wait_for_metric(&failed, "1").await;
-        answers.open();
-    };
-    let (live, ()) = futures::join!(gateway.client.open("/api/chat", &body), turns);
-    assert_eq!(live.whole().await.native_text(), "second");
-    hedges(&gateway, "won", 1).await;
-    upstream_failures(&gateway, "UPSTREAM_ERROR", 1).await;
-    gateway.inner.shutdown().await;
+    fs::remove_dir(folder.file()).unwrap();
+    gateway.client.post("/api/chat", &native("hi")).await;
+    gateway.logs(&["the file can be written again", "\"lost\":1"]).await;
+    until("the record is there", || folder.records().len() == 1).await;
+    assert_eq!(gateway.terminate().await.0, Some(0));
 }

@@ -51,7 +51,7 @@ async fn what_is_no_message_is_refused_and_the_socket_stays() {
     socket.some("second", 1).await;
     socket.start("third", "hi", json!({})).await;
     let refused = socket.told().await;
-    assert_eq!((&refused["error"], &refused["ref"]), (&json!("CAPACITY"), &json!("third")));
+    assert_eq!((&refused["error"], &refused["ref"]), (&json!("CONNECTION_LIMIT"), &json!("third")));
     gate.open();
     socket.follow(crate::socket::have_ended(&["running", "second"])).await;
     assert_eq!(upstream.chats().len(), 2, "what was refused asked nothing");
@@ -102,7 +102,10 @@ async fn only_own_and_allowed_pages_may_open_one_and_only_so_many() {
     let third = open(&own).await;
     assert!(third.is_ok());
     let plain = gateway.client.get("/api/ws").await;
-    assert_eq!((plain.status, &plain.json()["error"]), (429, &json!("CAPACITY")));
+    assert_eq!((plain.status, &plain.json()["error"]), (429, &json!("CONNECTION_LIMIT")));
+    let refused = |reason| format!("ai_gateway_rejected_requests_total{{reason=\"{reason}\"}}");
+    gateway.wait_for_metric(&refused("connection_limit"), "2").await;
+    gateway.wait_for_metric(&refused("capacity"), "0").await;
     drop(third);
     gateway.wait_for_metric("ai_gateway_websockets", "1").await;
     let plain = gateway.client.get("/api/ws").await;

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     RateLimited,
     /// The gateway's cap of concurrent streams is reached.
     Capacity,
+    /// As many connections of its sort as there may be: sockets, streams on one, readers of a stream, pages.
+    ConnectionLimit,
     /// The model's queue is full.
     QueueFull,
     /// The request waited in the model's queue for too long.
@@ -104,6 +106,7 @@ impl ErrorKind {
             Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::RateLimited => "RATE_LIMITED",
             Self::Capacity => "CAPACITY",
+            Self::ConnectionLimit => "CONNECTION_LIMIT",
             Self::QueueFull => "QUEUE_FULL",
             Self::QueueTimeout => "QUEUE_TIMEOUT",
             Self::NoTarget => "NO_TARGET",

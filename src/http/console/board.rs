@@ -164,12 +164,12 @@ impl Console {
     /// A place for one more page.
     ///
     /// # Errors
-    /// [`ErrorKind::Capacity`] where all are taken.
+    /// [`ErrorKind::ConnectionLimit`] where all are taken.
     pub(super) fn seat(&self, caller: &Caller) -> Result<Seat, Failure> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let most = self.settings.max_pages;
             let message = format!("all {most} places of console pages are taken");
-            Failure::new(ErrorKind::Capacity, message).retry_after(Some(1))
+            Failure::new(ErrorKind::ConnectionLimit, message).retry_after(Some(1))
         })?;
         // First this, so that no second is missed in between.
         let updates = self.latest.subscribe();

@@ -20,7 +20,7 @@ const END: &[u8] = b"event: console.end\ndata: {}\n\n";
 /// `GET /api/console/events`
 ///
 /// # Errors
-/// As [`Console::admit`]; [`ErrorKind::Capacity`](tidegate_protocol::ErrorKind::Capacity) where too
+/// As [`Console::admit`]; [`ErrorKind::ConnectionLimit`](tidegate_protocol::ErrorKind::ConnectionLimit) where too
 /// many pages are open.
 pub(super) async fn events(
     http: HttpRequest,

@@ -87,7 +87,7 @@ impl Feeds {
     /// Whether there may be one more, of that name.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] for a name in use, [`ErrorKind::Capacity`] for one too many.
+    /// [`ErrorKind::InvalidRequest`] for a name in use, [`ErrorKind::ConnectionLimit`] for one too many.
     pub fn check(&self, name: &str) -> Result<(), Failure> {
         let grips = self.grips.borrow();
         if grips.contains_key(name) {
@@ -95,7 +95,7 @@ impl Feeds {
         }
         if grips.len() >= self.most {
             let message = format!("this socket follows {} streams, and may no more", self.most);
-            return Err(Failure::new(ErrorKind::Capacity, message));
+            return Err(Failure::new(ErrorKind::ConnectionLimit, message));
         }
         Ok(())
     }

@@ -66,7 +66,7 @@ impl Sockets {
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] for what is no handshake over HTTP/1.1; [`ErrorKind::Forbidden`]
 /// for a page of another origin; [`ErrorKind::Unauthorized`] for a wrong key;
-/// [`ErrorKind::Capacity`] and [`ErrorKind::Draining`].
+/// [`ErrorKind::ConnectionLimit`] and [`ErrorKind::Draining`].
 pub async fn connect(
     http: HttpRequest,
     payload: Payload,

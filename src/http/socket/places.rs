@@ -22,12 +22,12 @@ impl Places {
     /// Takes one.
     ///
     /// # Errors
-    /// [`ErrorKind::Capacity`] when there is none left.
+    /// [`ErrorKind::ConnectionLimit`] when there is none left.
     pub fn take(&self) -> Result<Place, Failure> {
         let next = |taken| (taken < self.most).then_some(taken + 1);
         if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_err() {
             let message = format!("{} sockets are open, and no more may be", self.most);
-            return Err(Failure::new(ErrorKind::Capacity, message));
+            return Err(Failure::new(ErrorKind::ConnectionLimit, message));
         }
         self.gauge.inc();
         Ok(Place { taken: Arc::clone(&self.taken), gauge: self.gauge.clone() })

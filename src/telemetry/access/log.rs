@@ -14,7 +14,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp::{AccessExporter, GenAiMetrics, Otlp, Severity};
 use crate::telemetry::rejections::Rejections;
 
-/// A record is longer only if its path and names are: both are bounded.
+/// A record is longer only if its method, path and names are: all are bounded.
 const LINE_BYTES: usize = 1024;
 
 /// What a record is called where records of all kinds meet.
@@ -25,6 +25,8 @@ const EVENT: &str = "tidegate.request";
 pub struct AccessLog(Arc<Sinks>);
 
 struct Sinks {
+    /// Where Prometheus scrapes.
+    metrics_path: String,
     to_log: bool,
     file: Option<Lines>,
     exporter: Option<AccessExporter>,
@@ -47,6 +49,7 @@ impl AccessLog {
     /// When the file cannot be opened.
     pub fn start(
         config: &config::AccessLog,
+        metrics_path: &str,
         metrics: &Metrics,
         otlp: &Otlp,
     ) -> Result<Self, CannotWrite> {
@@ -56,6 +59,7 @@ impl AccessLog {
             lines.map_err(|source| CannotWrite { path: path.clone(), source })
         };
         Ok(Self(Arc::new(Sinks {
+            metrics_path: metrics_path.to_owned(),
             to_log: config.log,
             file: config.file.as_ref().map(open).transpose()?,
             exporter: otlp.logger(),
@@ -68,8 +72,8 @@ impl AccessLog {
     #[must_use]
     pub fn off(metrics: &Metrics) -> Self {
         let rejections = metrics.rejections.clone();
-        let (file, exporter, gen_ai) = (None, None, None);
-        Self(Arc::new(Sinks { to_log: false, file, exporter, gen_ai, rejections }))
+        let (metrics_path, file, exporter, gen_ai) = (String::new(), None, None, None);
+        Self(Arc::new(Sinks { metrics_path, to_log: false, file, exporter, gen_ai, rejections }))
     }
 
     /// The file may have been moved away.
@@ -82,6 +86,18 @@ impl AccessLog {
         self.0.file.iter().for_each(|file| file.flush(limit));
     }
 
+    /// Whether it is asked for every few seconds, by a program.
+    #[must_use]
+    pub fn is_probe(&self, path: &str) -> bool {
+        matches!(path, "/health" | "/ready") || self.is_scrape(path)
+    }
+
+    /// Whether metrics are served there, if they are on this listener at all.
+    #[must_use]
+    pub fn is_scrape(&self, path: &str) -> bool {
+        path == self.0.metrics_path
+    }
+
     /// Counts a refusal of the gateway itself, which its record has not been told of.
     pub(super) fn count(&self, failure: ErrorKind) {
         self.0.rejections.count(failure);
@@ -91,7 +107,7 @@ impl AccessLog {
     pub(super) fn write(&self, access: &Access) {
         // Probes come every few seconds and would bury the rest.
         if let Some(Came::Http { path, status, .. }) = &access.came
-            && is_probe(path)
+            && self.is_probe(path)
             && *status < 400
         {
             tracing::debug!(path, status, "probe");
@@ -118,12 +134,6 @@ impl AccessLog {
             }
         }
     }
-}
-
-/// Whether it is asked for every few seconds, by a program.
-#[must_use]
-pub fn is_probe(path: &str) -> bool {
-    matches!(path, "/health" | "/ready" | "/metrics")
 }
 
 /// One line of the log, with the same names; its time is the line's own.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_protocol::{ErrorKind, Outcome, StreamId, Usage};
 
-pub use log::{AccessLog, CannotWrite, is_probe};
+pub use log::{AccessLog, CannotWrite};
 pub use record::Came;
 use record::{Access, Generated, Read};
 

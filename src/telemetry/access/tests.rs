@@ -26,7 +26,7 @@ fn path() -> std::path::PathBuf {
 fn log_to(file: &std::path::Path, metrics: &Metrics) -> AccessLog {
     let file = Some(file.to_owned());
     let config = config::AccessLog { log: true, file, buffer_bytes: 1 << 20 };
-    AccessLog::start(&config, metrics, &Otlp::default()).unwrap()
+    AccessLog::start(&config, "/metrics", metrics, &Otlp::default()).unwrap()
 }
 
 fn lines(log: &AccessLog, file: &std::path::Path) -> Vec<Json> {

@@ -91,8 +91,8 @@ impl Records {
 /// The reason by which metrics count a refusal.
 pub fn reason_of(code: &str) -> Option<String> {
     let reason = match code {
-        "UNAUTHORIZED" | "FORBIDDEN" | "RATE_LIMITED" | "CAPACITY" | "QUEUE_FULL"
-        | "QUEUE_TIMEOUT" | "DRAINING" => return Some(code.to_lowercase()),
+        "UNAUTHORIZED" | "FORBIDDEN" | "RATE_LIMITED" | "CAPACITY" | "CONNECTION_LIMIT"
+        | "QUEUE_FULL" | "QUEUE_TIMEOUT" | "DRAINING" => return Some(code.to_lowercase()),
         "INVALID_REQUEST"
         | "MODEL_NOT_FOUND"
         | "PAYLOAD_TOO_LARGE"

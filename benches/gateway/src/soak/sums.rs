@@ -150,6 +150,7 @@ fn reason_of(code: &str) -> Option<&'static str> {
         "FORBIDDEN" => "forbidden",
         "RATE_LIMITED" => "rate_limited",
         "CAPACITY" => "capacity",
+        "CONNECTION_LIMIT" => "connection_limit",
         "QUEUE_FULL" => "queue_full",
         "QUEUE_TIMEOUT" => "queue_timeout",
         "DRAINING" => "draining",

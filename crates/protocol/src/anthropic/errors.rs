@@ -46,6 +46,7 @@ fn error_type(kind: ErrorKind) -> &'static str {
         ErrorKind::PayloadTooLarge => "request_too_large",
         ErrorKind::RateLimited
         | ErrorKind::Capacity
+        | ErrorKind::ConnectionLimit
         | ErrorKind::QueueFull
         | ErrorKind::UpstreamRateLimited => "rate_limit_error",
         ErrorKind::QueueTimeout

@@ -70,6 +70,7 @@ fn error_type(kind: ErrorKind, status: u16) -> &'static str {
     match kind {
         ErrorKind::RateLimited
         | ErrorKind::Capacity
+        | ErrorKind::ConnectionLimit
         | ErrorKind::QueueFull
         | ErrorKind::UpstreamRateLimited => "rate_limit_error",
         ErrorKind::InvalidRequest | ErrorKind::UpstreamRejected => "invalid_request_error",

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tidegate_protocol::{ErrorKind, Outcome, StreamId};
 
 /// Every kind with the outcome that metrics and logs show for it.
-const KINDS: [(ErrorKind, Outcome); 31] = [
+const KINDS: [(ErrorKind, Outcome); 32] = [
     (ErrorKind::InvalidRequest, Outcome::Rejected),
     (ErrorKind::Unauthorized, Outcome::Rejected),
     (ErrorKind::NotFound, Outcome::Rejected),
@@ -15,6 +15,7 @@ const KINDS: [(ErrorKind, Outcome); 31] = [
     (ErrorKind::PayloadTooLarge, Outcome::Rejected),
     (ErrorKind::RateLimited, Outcome::Rejected),
     (ErrorKind::Capacity, Outcome::Rejected),
+    (ErrorKind::ConnectionLimit, Outcome::Rejected),
     (ErrorKind::QueueFull, Outcome::Rejected),
     (ErrorKind::Forbidden, Outcome::Rejected),
     (ErrorKind::Gone, Outcome::Rejected),

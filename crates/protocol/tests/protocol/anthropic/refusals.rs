@@ -102,6 +102,7 @@ fn errors_have_anthropics_types() {
         (ErrorKind::PayloadTooLarge, "request_too_large"),
         (ErrorKind::RateLimited, "rate_limit_error"),
         (ErrorKind::Capacity, "rate_limit_error"),
+        (ErrorKind::ConnectionLimit, "rate_limit_error"),
         (ErrorKind::QueueFull, "rate_limit_error"),
         (ErrorKind::UpstreamRateLimited, "rate_limit_error"),
         (ErrorKind::QueueTimeout, "overloaded_error"),

@@ -1,0 +1,185 @@
+//! Who answered, whom a request went to and what that came to, where several were asked: by the access
+//! record, the list of streams and the metrics.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::client::native;
+use crate::continuation::ollama_kind;
+use crate::fleet::{at, fleet};
+use crate::gateway::TestGateway;
+use crate::hedging::{LATE, hedges, models, paced, prompt, sometimes_late};
+use crate::upstream::{Gate, PATIENCE, Step, Upstream, ollama_answer, openai_answer, refusal};
+
+const NO: &str = r#"{"error":{"message":"no"}}"#;
+
+/// A file of access records.
+struct Records(PathBuf);
+
+impl Records {
+    fn new() -> Self {
+        let name = format!("tidegate-records-{:016x}.jsonl", rand::random::<u64>());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn config(&self) -> String {
+        format!("[access_log]\nlog = false\nfile = \"{}\"\n", self.0.display())
+    }
+
+    /// The last one of a stream, once it is there.
+    async fn last(&self) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = std::fs::read_to_string(&self.0).unwrap();
+            let mut lines =
+                text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            if let Some(record) = lines.rfind(|record| record.get("outcome").is_some()) {
+                return record;
+            }
+            assert!(Instant::now() < deadline, "no record of a stream: {text}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Forgets those that are there.
+    fn clear(&self) {
+        std::fs::File::options().write(true).open(&self.0).unwrap().set_len(0).unwrap();
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Who answered: `[model, provider, target, answered_by]`.
+fn who(record: &Value) -> [&Value; 4] {
+    ["model", "provider", "target", "answered_by"].map(|field| &record[field])
+}
+
+async fn upstream_failures(gateway: &TestGateway, kind: &str, count: usize) {
+    let series = format!("ai_gateway_upstream_failures_total{{kind=\"{kind}\",model=\"test\"}}");
+    gateway.wait_for_metric(&series, &count.to_string()).await;
+}
+
+#[actix_web::test]
+async fn the_record_of_a_hedged_answer_names_who_gave_it() {
+    let records = Records::new();
+    let gate = Gate::new();
+    let test = sometimes_late(&gate).await;
+    let second = Upstream::start(|_| vec![Step::Silence]).await;
+    let toml = models(&at(&test), &ollama_kind(&second), "hedge_percent = 20");
+    let gateway = paced(&(records.config() + &toml)).await;
+    records.clear();
+    let body = native(LATE);
+    let opening = async {
+        second.wait_for_chats(1).await;
+        gate.open();
+    };
+    let (live, ()) = futures::join!(gateway.client.open("/api/chat", &body), opening);
+    live.whole().await;
+    hedges(&gateway, "lost", 1).await;
+    let record = records.last().await;
+    // A target without a name of its own has that of its kind.
+    let openai = &json!("openai");
+    assert_eq!(who(&record), [&json!("test"), openai, openai, &Value::Null]);
+    assert_eq!(record["attempts"], 2);
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn the_record_of_a_hedge_that_won_names_the_other_model() {
+    let records = Records::new();
+    let test = sometimes_late(&Gate::new()).await;
+    let second = Upstream::start(|_| ollama_answer(&["second"])).await;
+    let toml = models(&at(&test), &ollama_kind(&second), "hedge_percent = 20");
+    let gateway = paced(&(records.config() + &toml)).await;
+    records.clear();
+    assert_eq!(gateway.client.post("/api/chat", &native(LATE)).await.native_text(), "second");
+    hedges(&gateway, "won", 1).await;
+    let record = records.last().await;
+    let ollama = &json!("ollama");
+    assert_eq!(who(&record), [&json!("test"), ollama, ollama, &json!("second")]);
+    upstream_failures(&gateway, "UPSTREAM_TIMEOUT", 0).await;
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn in_a_mixed_fleet_the_kind_is_that_of_the_target() {
+    let records = Records::new();
+    let bad = Upstream::start(|_| refusal(500, "", NO)).await;
+    let good = Upstream::start(|_| ollama_answer(&["good"])).await;
+    let dear = format!("{}\ninput_price = 1", ollama_kind(&good));
+    let targets = [("bad", at(&bad)), ("good", dear)];
+    let toml = records.config() + &fleet(&targets, "policy = \"cheapest\"");
+    let gateway = TestGateway::start(&toml).await;
+    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "good");
+    let record = records.last().await;
+    assert_eq!(who(&record)[..3], [&json!("test"), &json!("ollama"), &json!("good")]);
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_target_that_was_not_asked_any_more_is_not_counted() {
+    let records = Records::new();
+    let bad = Upstream::start(|_| refusal(500, "", NO)).await;
+    let good = Upstream::start(|_| openai_answer(&["good"])).await;
+    let at_price = |upstream, price| format!("{}\ninput_price = {price}", at(upstream));
+    let targets = [("one", at(&bad)), ("two", at_price(&bad, 1)), ("good", at_price(&good, 2))];
+    let more = "policy = \"cheapest\"\nmax_attempts = 2\nproven_attempts = 2";
+    let gateway = TestGateway::start(&(records.config() + &fleet(&targets, more))).await;
+    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.status, 502);
+    let record = records.last().await;
+    let asked = bad.chats().len() + good.chats().len();
+    assert_eq!((asked, &record["attempts"]), (2, &json!(2)), "{record}");
+    let text = gateway.client.get("/metrics").await.text();
+    let lines = text.lines().filter(|line| line.starts_with("ai_gateway_target_requests_total{"));
+    let counts = lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap());
+    assert_eq!(counts.sum::<usize>(), asked, "{text}");
+    gateway.inner.shutdown().await;
+}
+
+/// A model that is down is to be seen, however well another answers in its place.
+#[actix_web::test]
+async fn a_failure_that_another_model_makes_good_is_counted() {
+    let test = Upstream::start(|_| refusal(500, "", NO)).await;
+    let spare = Upstream::start(|_| openai_answer(&["spare"])).await;
+    let gateway = crate::fallback::before(&at(&test), &at(&spare), "refused").await;
+    assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "spare");
+    upstream_failures(&gateway, "UPSTREAM_ERROR", 1).await;
+    gateway.inner.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_failure_that_a_hedge_makes_good_is_counted() {
+    let (fails, answers) = (Gate::new(), Gate::new());
+    let gate = fails.clone();
+    let test = Upstream::start(move |seen| match prompt(seen).as_str() {
+        LATE => [vec![Step::Gate(gate.clone())], refusal(500, "", NO)].concat(),
+        _ => openai_answer(&["soon"]),
+    })
+    .await;
+    let gate = answers.clone();
+    let second = Upstream::start(move |_| {
+        [vec![Step::Gate(gate.clone())], openai_answer(&["second"])].concat()
+    })
+    .await;
+    let gateway = paced(&models(&at(&test), &at(&second), "hedge_percent = 20")).await;
+    let body = native(LATE);
+    let turns = async {
+        second.wait_for_chats(1).await;
+        fails.open();
+        let labels = "model=\"test\",result=\"failed\",target=\"openai\"";
+        let failed = format!("ai_gateway_target_requests_total{{{labels}}}");
+        gateway.wait_for_metric(&failed, "1").await;
+        answers.open();
+    };
+    let (live, ()) = futures::join!(gateway.client.open("/api/chat", &body), turns);
+    assert_eq!(live.whole().await.native_text(), "second");
+    hedges(&gateway, "won", 1).await;
+    upstream_failures(&gateway, "UPSTREAM_ERROR", 1).await;
+    gateway.inner.shutdown().await;
+}
