@@ -130,11 +130,13 @@ async fn the_api_describes_itself() {
         assert!(document["paths"][path][method].is_object(), "{method} {path}");
         let live = path.replace("{id}", &"00".repeat(16));
         let body = (method == "post").then_some("{}");
-        let answer = gateway.client.send(&method.to_uppercase(), &live, body).await.whole().await;
-        let status = answer.status.to_string();
-        let described = &document["paths"][path][method]["responses"][&status];
+        let mut answer = gateway.client.send(&method.to_uppercase(), &live, body).await;
+        // The head alone: not every answer has an end.
+        answer.read_head().await;
+        let status = answer.status();
+        let described = &document["paths"][path][method]["responses"][status.to_string()];
         assert!(described.is_object(), "{method} {path} answers {status}, which is not described");
-        assert_ne!(answer.status, 405, "{method} {path}");
+        assert_ne!(status, 405, "{method} {path}");
     }
     gateway.inner.shutdown().await;
 }
