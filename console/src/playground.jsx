@@ -17,7 +17,10 @@ function useModels() {
     const show = (found) => here && setModels(found);
     call('/api/models')
       .then((response) => response.json())
-      .then(({ models: list }) => show({ list: list.filter(({ type }) => type === 'chat'), error: null }))
+      .then(({ models: list, resumable }) => {
+        settle({ resumable });
+        show({ list: list.filter(({ type }) => type === 'chat'), error: null });
+      })
       .catch((error) => show({ list: null, error }));
     return () => {
       here = false;
@@ -49,7 +52,6 @@ function stateOf(turn) {
 }
 
 function Answer({ turn, place }) {
-  const state = chat.get();
   return (
     <article class={`turn answer ${turn.over ?? 'running'}`} aria-busy={isRunning(turn)} aria-label="Answer">
       <header><strong>{turn.model ?? turn.asked}</strong><span class="state">{stateOf(turn)}</span></header>
@@ -62,7 +64,7 @@ function Answer({ turn, place }) {
         <Figures turn={turn} />
         <span class="tools">
           <Copy text={() => turn.content} label="Copy text" />
-          <Copy text={() => curlOf(state, place, key.get())} label="Copy as curl" />
+          <Copy text={() => curlOf(chat.get().turns, place, key.get())} label="Copy as curl" />
         </span>
       </footer>
     </article>
