@@ -6,7 +6,7 @@ const KEPT = 'tidegate.chat';
 const TRIES = 8;
 const SAVE_EVERY = 300;
 const pause = (millis) => new Promise((done) => setTimeout(done, millis));
-const empty = { model: '', temperature: '', maxTokens: '', resumable: true, turns: [] };
+const empty = { model: '', temperature: '', maxTokens: '', resumable: true, draft: '', turns: [] };
 
 export const chat = store(load());
 let saving = 0;

@@ -20,6 +20,8 @@ TASKS = "disabled-by-default-devtools.timeline"
 TASK = "RunTask"
 # Of which both ends were seen: a page that goes away leaves one without an end.
 WHOLE = "X"
+# By which Chromium knows what closes a dialog.
+CODES = {"Escape": 27}
 MAIN_THREAD = "CrRendererMain"
 
 
@@ -164,7 +166,8 @@ class Browser:
 
     def press(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
-            self._command("Input.dispatchKeyEvent", type=kind, key=key)
+            code = {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
+            self._command("Input.dispatchKeyEvent", type=kind, key=key, **code)
 
     def click(self, element: str, times: int = 1) -> None:
         """Clicks the middle of an element, given as JavaScript, as a mouse does; it may be clicked again at once."""

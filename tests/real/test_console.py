@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from browser import Browser
-from console_page import ANSWER, DEMO, FAULT, ROWS, STATE, TEXT, ask, counted, crowd, go
+from console_page import ANSWER, DEMO, FAULT, KEPT_KEY, ROWS, STATE, TEXT, ask, counted, crowd, go
 from processes import LLAMA_MODEL, Gateway, wait_until
 from scripted import HANG, Step, Upstream, head
 from setting import model
@@ -63,6 +63,7 @@ def test_cancel_in_mid_answer_and_before_its_first_token(
 
 
 def choose(browser: Browser, name: str) -> None:
+    browser.wait_for(f"[...document.querySelectorAll('#model option')].some((it) => it.value === '{name}')")
     browser.evaluate(
         f"document.getElementById('model').value = '{name}';"
         "document.getElementById('model').dispatchEvent(new Event('change'))"
@@ -133,6 +134,41 @@ def warm(browser: Browser, temperature: str) -> None:
     )
 
 
+def test_what_is_meant_for_another_cancels_nothing(
+    start_gateway: Callable[..., Gateway], browser: Browser
+):
+    # Time stands still: however slow the machine is, two clicks are a double click.
+    browser.before_each_page("const now = Date.now; Date.now = () => window.later ? now() : 1e12;")
+    gateway = start_gateway(DEMO)
+    go(browser, gateway)
+    browser.wait_for("document.querySelector('#send:enabled')")
+    browser.evaluate("document.getElementById('prompt').value = 'count to 3000'")
+    browser.click("document.getElementById('send')")
+    browser.wait_for(f"{TEXT}.length > 20")
+    browser.click("document.getElementById('cancel')", 2)
+    assert browser.evaluate(STATE) == "Answering", "both were meant for Send"
+    browser.evaluate("document.getElementById('key').click()")
+    browser.wait_for("document.querySelector('dialog.key[open]')")
+    browser.press("Escape")
+    browser.wait_for("!document.querySelector('dialog.key[open]')")
+    browser.evaluate("dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', isComposing: true }))")
+    assert browser.evaluate(STATE) == "Answering"
+    browser.evaluate("window.later = true")
+    browser.click("document.getElementById('cancel')")
+    browser.wait_for(f"{STATE} === 'Cancelled'")
+    gateway.wait_until_idle()
+
+    # "Sure?" is a question.
+    browser.evaluate("window.later = false")
+    with crowd(gateway, 1, "count to 3000"):
+        browser.evaluate("location.hash = 'live'")
+        browser.wait_for(f"{ROWS} === 1")
+        button = "document.querySelector('.grid .rows button')"
+        browser.click(button, 2)
+        browser.wait_for(f"{button}.textContent === 'Sure?'")
+        assert gateway.outcomes() == {"cancelled": 1}
+
+
 def test_a_full_model_shows_the_place_in_its_queue(
     start_gateway: Callable[..., Gateway], browser: Browser
 ):
@@ -162,6 +198,10 @@ def test_a_reload_in_mid_answer_loses_nothing(
     assert browser.evaluate(TEXT).strip() == counted(500)
     gateway.wait_until_idle()
     assert gateway.outcomes() == {"completed": 1}, "one question, one answer"
+    draft = "document.getElementById('prompt').value"
+    browser.evaluate(f"{draft} = 'not sent yet'; document.getElementById('prompt').dispatchEvent(new Event('input'))")
+    browser.reload()
+    browser.wait_for(f"document.getElementById('prompt') && {draft} === 'not sent yet'")
 
 
 def test_two_pages_watch_one_stream_and_one_cancels_it(
@@ -205,7 +245,12 @@ def test_keys_open_the_console_and_an_admins_all_of_it(
 
     go(browser, gateway)
     browser.wait_for("document.getElementById('key').textContent === 'Enter a key'")
+    browser.wait_for(FAULT)
+    browser.evaluate("document.getElementById('key').click()")
+    enter("alicf")
+    browser.wait_for("document.querySelector('dialog.key[open] .fault')")
     enter(ALICE)
+    browser.wait_for("!document.querySelector('dialog.key[open]')")
     ask(browser, "count to 3")
     browser.wait_for(f"{STATE} === 'Done'")
     for page in ("live", "config"):
@@ -218,3 +263,6 @@ def test_keys_open_the_console_and_an_admins_all_of_it(
     browser.wait_for("document.querySelector('.charts')")
     # Of this tab alone: no cookie, and nothing that outlives it.
     assert browser.evaluate("document.cookie + JSON.stringify(localStorage)") == "{}"
+    browser.evaluate("[...document.querySelectorAll('.key button')].find((it) => it.textContent === 'Forget').click()")
+    browser.wait_for(f"{FAULT}")
+    assert browser.evaluate(f"sessionStorage.getItem('{KEPT_KEY}')") is None
