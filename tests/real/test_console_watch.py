@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from browser import Browser
-from console_page import ROWS, go, under_way
+from console_page import DEMO, ROWS, counted, go, under_way
 from processes import Gateway
 from scripted import CLOSE, Step, Upstream, chunked, head, response
 from setting import model
@@ -14,6 +14,27 @@ from wires import chunk, sse
 LINES = 300
 TEXT = "document.querySelector('.watch .text')"
 WORD = "document.querySelector('.watch [role=status]').textContent"
+
+# The first connection to a stream breaks with its third piece.
+CUT = """
+window.asked = [];
+{
+    const fetched = window.fetch;
+    window.fetch = async (path, options) => {
+        const response = await fetched(path, options);
+        if (!path.includes('?after=') || asked.push(path) > 1) return response;
+        let pieces = 0;
+        const cut = new TransformStream({
+            transform(piece, out) {
+                pieces += 1;
+                if (pieces < 3) out.enqueue(piece);
+                else out.error(new TypeError('cut'));
+            },
+        });
+        return new Response(response.body.pipeThrough(cut), response);
+    };
+}
+"""
 
 
 def chat(path: str, streams: bool) -> dict:
@@ -52,6 +73,20 @@ def test_the_newest_text_is_in_sight_and_a_failure_is_told_in_any_dialect(
                 browser.wait_for(f"{WORD} === 'Over'")
                 assert browser.evaluate("document.querySelector('.watch .fault')?.textContent"), path
             gateway.wait_until_idle()
+
+
+def test_a_stream_is_taken_up_again_where_its_connection_broke(
+    start_gateway: Callable[..., Gateway], browser: Browser
+):
+    browser.before_each_page(CUT)
+    gateway = start_gateway(DEMO)
+    body = {"messages": [{"role": "user", "content": "count to 300"}]}
+    with under_way(gateway, "/api/chat", body):
+        watch(browser, gateway)
+        browser.wait_for(f"{WORD} === 'Over'")
+        assert browser.evaluate(TEXT + ".textContent").strip() == counted(300)
+        first, second = browser.evaluate("window.asked")
+        assert first.endswith("?after=0") and not second.endswith("?after=0")
 
 
 def test_an_answer_that_is_not_streamed_is_shown_once_it_is_there(
