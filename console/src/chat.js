@@ -50,7 +50,7 @@ function note(changes) {
 
 /** What the gateway is asked for the answer at `place`; the same again after a reload, whatever is set by then. */
 export function requestOf(turns, place) {
-  const { asked, temperature, maxTokens } = turns[place];
+  const { asked, temperature = '', maxTokens = '' } = turns[place];
   const said = turns.slice(0, place).filter(({ role, content, over }) => role === 'user' || (over === 'done' && content));
   const request = { model: asked, messages: said.map(({ role, content }) => ({ role, content })) };
   if (temperature !== '') request.temperature = Number(temperature);

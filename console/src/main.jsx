@@ -26,6 +26,9 @@ function usePage() {
   return page;
 }
 
+/** A dialog is not left by an access key, which reaches what is behind it. */
+const stay = (event) => document.querySelector('dialog[open]') && event.preventDefault();
+
 function Key() {
   const secret = useStore(key);
   const dialog = useRef(null);
@@ -73,7 +76,7 @@ function Console() {
     <>
       <header class="top">
         <a class="brand" href="#playground"><img src="/console/icon.svg" alt="" width={20} height={20} />Tidegate</a>
-        <nav aria-label="Pages">
+        <nav aria-label="Pages" onClick={stay}>
           {PAGES.map(([name, label], index) => <a key={name} href={`#${name}`} aria-current={name === here ? 'page' : undefined} accesskey={String(index + 1)}>{label}</a>)}
         </nav>
         <span class="gap" />

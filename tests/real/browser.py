@@ -169,6 +169,12 @@ class Browser:
             code = {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
             self._command("Input.dispatchKeyEvent", type=kind, key=key, **code)
 
+    def press_access(self, key: str) -> None:
+        """Presses a letter together with the browser's modifier for access keys."""
+        alt = {"key": key, "text": key, "unmodifiedText": key, "modifiers": 1}
+        for kind in ("rawKeyDown", "char", "keyUp"):
+            self._command("Input.dispatchKeyEvent", type=kind, **alt)
+
     def click(self, element: str, times: int = 1) -> None:
         """Clicks the middle of an element, given as JavaScript, as a mouse does; it may be clicked again at once."""
         box = self.evaluate(f"(({element}).scrollIntoView({{block: 'nearest'}}), ({element}).getBoundingClientRect().toJSON())")

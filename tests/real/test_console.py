@@ -169,6 +169,24 @@ def test_what_is_meant_for_another_cancels_nothing(
         assert gateway.outcomes() == {"cancelled": 1}
 
 
+def test_a_letter_alone_does_nothing(start_gateway: Callable[..., Gateway], browser: Browser):
+    gateway = start_gateway(DEMO)
+    go(browser, gateway, "config")
+    browser.wait_for("document.getElementById('filter')")
+    browser.press("1")
+    browser.press("/")
+    here = "[location.hash, document.activeElement.id]"
+    assert browser.evaluate(here) == ["#config", ""]
+    browser.press_access("/")
+    browser.wait_for("document.activeElement.id === 'filter'")
+    browser.press_access("2")
+    browser.wait_for("location.hash === '#live' && document.querySelector('.live')")
+    browser.evaluate("document.getElementById('key').click()")
+    browser.wait_for("document.querySelector('dialog.key[open]')")
+    browser.press_access("1")
+    assert browser.evaluate("location.hash") == "#live", "a dialog is not left by it"
+
+
 def test_a_full_model_shows_the_place_in_its_queue(
     start_gateway: Callable[..., Gateway], browser: Browser
 ):
