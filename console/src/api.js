@@ -3,7 +3,7 @@ import { store } from './store.js';
 
 const KEY = 'tidegate.key';
 
-/** Of this tab alone, and gone with it. Sent in a header: there is nothing that a browser adds by itself. */
+/** Of this tab alone; a browser that opens a closed tab again has it as well. Sent in a header: there is nothing that a browser adds by itself. */
 export const key = store(sessionStorage.getItem(KEY) ?? '');
 
 export function setKey(text) {

@@ -11,8 +11,7 @@ const RECENT = 10;
 /** A gateway that has just started fills its charts all the same. */
 const SHORTEST = 120;
 const STEPS = [30, 60, 120, 300, 600, 1200];
-const seconds = (sample, before) => (before ? Math.max(sample.at - before.at, 1) / 1000 : 1);
-const per = (name) => (sample, before) => sample[name] / seconds(sample, before);
+const per = (name) => (sample) => sample[name] / (Math.max(sample.took, 1) / 1000);
 
 const CHARTS = [
   { title: 'Requests per second', say: rate, series: [['started', 'begun', per('started')], ['refused', 'refused', per('refused')]] },
@@ -74,9 +73,9 @@ function options(width, { series, say }, span) {
   };
 }
 
-function columns(samples, epoch, series) {
-  const moments = samples.map(({ at }) => (epoch + at) / 1000);
-  return [moments, ...series.map(([, , value]) => samples.map((sample, index) => value(sample, samples[index - 1]) ?? null))];
+function columns(samples, series) {
+  const moments = samples.map(({ at }) => at / 1000);
+  return [moments, ...series.map(([, , value]) => samples.map((sample) => value(sample) ?? null))];
 }
 
 function recent(values) {
@@ -87,10 +86,10 @@ function recent(values) {
 /** Charts are drawn one after another, in tasks of their own: together they would hold up a frame. */
 const APART = 40;
 
-function Chart({ chart, place, samples, epoch, span, look: drawn }) {
+function Chart({ chart, place, samples, span, look: drawn }) {
   const box = useRef(null);
   const plot = useRef(null);
-  const data = useMemo(() => columns(samples, epoch, chart.series), [samples, epoch]);
+  const data = useMemo(() => columns(samples, chart.series), [samples]);
   const latest = useRef(data);
   latest.current = data;
   useEffect(() => {
@@ -132,11 +131,11 @@ function Chart({ chart, place, samples, epoch, span, look: drawn }) {
   );
 }
 
-export function Charts({ samples, epoch, span }) {
+export function Charts({ samples, span }) {
   const drawn = useLook();
   return (
     <div class="charts">
-      {CHARTS.map((chart, place) => <Chart key={chart.title} chart={chart} place={place + 1} samples={samples} epoch={epoch} span={span} look={drawn} />)}
+      {CHARTS.map((chart, place) => <Chart key={chart.title} chart={chart} place={place + 1} samples={samples} span={span} look={drawn} />)}
     </div>
   );
 }

@@ -6,10 +6,11 @@ const KEPT = 'tidegate.chat';
 const TRIES = 8;
 const SAVE_EVERY = 300;
 const pause = (millis) => new Promise((done) => setTimeout(done, millis));
-const empty = { model: '', temperature: '', maxTokens: '', turns: [] };
+const empty = { model: '', temperature: '', maxTokens: '', resumable: true, draft: '', turns: [] };
 
 export const chat = store(load());
 let saving = 0;
+let reading = new AbortController();
 
 function load() {
   try {
@@ -47,10 +48,11 @@ function note(changes) {
   change({ turns });
 }
 
-/** What the gateway is asked for the answer at `place`; the same again after a reload. */
-export function requestOf({ turns, temperature, maxTokens }, place = turns.length - 1) {
+/** What the gateway is asked for the answer at `place`; the same again after a reload, whatever is set by then. */
+export function requestOf(turns, place) {
+  const { asked, temperature = '', maxTokens = '' } = turns[place];
   const said = turns.slice(0, place).filter(({ role, content, over }) => role === 'user' || (over === 'done' && content));
-  const request = { model: turns[place]?.asked, messages: said.map(({ role, content }) => ({ role, content })) };
+  const request = { model: asked, messages: said.map(({ role, content }) => ({ role, content })) };
   if (temperature !== '') request.temperature = Number(temperature);
   if (maxTokens !== '') request.maxTokens = Number(maxTokens);
   return request;
@@ -58,16 +60,17 @@ export function requestOf({ turns, temperature, maxTokens }, place = turns.lengt
 
 const quoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-export function curlOf(state, place, withKey) {
+export function curlOf(turns, place, withKey) {
   const auth = withKey ? ` \\\n  -H "Authorization: Bearer $TIDEGATE_KEY"` : '';
-  const body = JSON.stringify(requestOf(state, place));
+  const body = JSON.stringify(requestOf(turns, place));
   return `curl -N ${quoted(`${location.origin}/api/chat`)} \\\n  -H 'Content-Type: application/json'${auth} \\\n  -d ${quoted(body)}`;
 }
 
 export function send(content) {
   const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  const answer = { role: 'assistant', content: '', reasoning: '', asked: chat.get().model, key, id: null, after: 0, sentAt: Date.now(), pieces: 0, state: 'Asking' };
-  change({ turns: [...chat.get().turns, { role: 'user', content }, answer] });
+  const { model: asked, temperature, maxTokens, turns } = chat.get();
+  const answer = { role: 'assistant', content: '', reasoning: '', asked, temperature, maxTokens, key, id: null, after: 0, sentAt: Date.now(), pieces: 0, state: 'Asking' };
+  change({ turns: [...turns, { role: 'user', content }, answer] });
   save();
   return run();
 }
@@ -79,25 +82,39 @@ export function clear() {
 }
 
 // An answer's key: asked again with it, it is still one question, and joins what was begun.
-const ask = (turn, options) =>
-  call('/api/chat', {
-    ...options,
+const ask = ({ key }, signal) => {
+  const { turns } = chat.get();
+  return call('/api/chat', {
+    signal,
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'X-Resumable': 'true', 'Idempotency-Key': turn.key },
-    body: JSON.stringify(requestOf(chat.get(), chat.get().turns.findIndex(({ key }) => key === turn.key))),
+    headers: { 'Content-Type': 'application/json', 'X-Resumable': 'true', 'Idempotency-Key': key },
+    body: JSON.stringify(requestOf(turns, turns.findIndex((turn) => turn.key === key))),
   });
+};
 
-/** Ends the answer under way. Its id comes with its first token; whoever asks again is told at once. */
+/** The stream that answers, and whether it is kept, to be come back to: only such ones have a name of their own. */
+function streamOf({ headers }) {
+  const kept = headers.get('X-Stream-Id');
+  return { id: kept ?? headers.get('X-Request-Id'), isKept: kept != null };
+}
+
+/**
+ * Ends the answer under way. Its id comes with its first token. Before that, whoever asks again for a stream that is
+ * kept is told at once; any other ends when its client leaves.
+ */
 export async function cancel() {
   const turn = last();
   if (!isRunning(turn)) return;
   note({ state: 'Cancelling' });
   try {
     let { id } = turn;
+    if (!id && !chat.get().resumable) {
+      note({ over: 'cancelled', place: null });
+      return reading.abort();
+    }
     if (!id) {
       const stop = new AbortController();
-      const response = await ask(turn, { signal: stop.signal });
-      id = response.headers.get('X-Stream-Id');
+      ({ id } = streamOf(await ask(turn, stop.signal)));
       stop.abort();
     }
     await cancelStream(id);
@@ -116,11 +133,14 @@ async function run() {
   const isCurrent = () => last()?.key === key && isRunning(last());
   for (let tries = 0; isCurrent() && tries < TRIES; tries += 1) {
     try {
-      const { id, after } = last();
-      const response = await (id ? call(`/api/chat/${id}?after=${after}`) : ask(last()));
+      const { id, isKept, after } = last();
+      if (id && !isKept) return note({ over: 'failed', message: 'The connection was lost, and this gateway keeps no answers to come back to.' });
+      reading = new AbortController();
+      const { signal } = reading;
+      const response = await (id ? call(`/api/chat/${id}?after=${after}`, { signal }) : ask(last(), signal));
       if (!isCurrent()) return;
       if (response.status === 204) return note({ over: 'done' });
-      note({ id: response.headers.get('X-Stream-Id') ?? id });
+      note(streamOf(response));
       for await (const event of events(response)) {
         if (!isCurrent()) return;
         tries = 0;
@@ -165,7 +185,7 @@ function take({ id, event, data: text }) {
     case 'chat.continued':
       return note({ after, state: `${data.continuedBy} goes on` });
     case 'chat.completion.done':
-      return note({ after, over: 'done', finish: data.finishReason, usage: data.usage, place: null, took: data.totalDuration / 1e6 });
+      return note({ after, over: 'done', finish: data.finishReason, usage: data.usage, place: null });
     case 'chat.cancelled':
       return note({ after, over: 'cancelled', place: null });
     case 'error':

@@ -30,7 +30,7 @@ export function Config() {
         <section class="card">
           <header class="card-head">
             <h2>In effect <small>{count(rows.length)} settings</small></h2>
-            <input id="filter" type="search" placeholder="Filter" aria-label="Filter settings (key: /)" value={words} onInput={({ target }) => setWords(target.value)} />
+            <input id="filter" type="search" placeholder="Filter" aria-label="Filter settings" accesskey="/" value={words} onInput={({ target }) => setWords(target.value)} />
           </header>
           <div class="scroll-x" tabIndex={0} role="region" aria-label="Settings">
             <table class="settings-table">

@@ -3,7 +3,9 @@ import { call, events } from './api.js';
 import { store } from './store.js';
 
 const RETRY = [1000, 2000, 5000, 10_000];
-const initial = { state: 'connecting', error: null, hello: null, samples: [], second: null, epoch: 0 };
+/** Something is due every second: a connection that is silent for so long is none. */
+const SILENCE = 5000;
+const initial = { state: 'connecting', error: null, hello: null, samples: [], second: null };
 
 export const feed = store(initial);
 let reading = null;
@@ -24,28 +26,42 @@ function take({ event, data: text }) {
   } else if (event === 'console.second') {
     const { sampleColumns, streamColumns, historySeconds } = now.hello;
     const [sample] = named(sampleColumns, [data.sample]);
-    const samples = [...now.samples, sample].slice(-historySeconds);
-    // The gateway's clock, as this page's.
-    const epoch = now.epoch || Date.now() - sample.at;
-    feed.set({ ...now, samples, epoch, second: { ...data, streams: named(streamColumns, data.streams) } });
+    // The first second may be the last of the history.
+    const isNew = !(sample.at <= now.samples.at(-1)?.at);
+    const samples = isNew ? [...now.samples, sample].slice(-historySeconds) : now.samples;
+    feed.set({ ...now, samples, second: { ...data, streams: named(streamColumns, data.streams) } });
   } else if (event === 'console.end') {
     feed.set({ ...now, state: 'ended' });
   }
 }
 
+/** Reads one connection to its end, or until it is silent. */
+async function connect(signal, heard) {
+  const connection = new AbortController();
+  const leave = () => connection.abort();
+  let alarm = setTimeout(leave, SILENCE);
+  signal.addEventListener('abort', leave);
+  try {
+    const response = await call('/api/console/events', { signal: connection.signal });
+    for await (const event of events(response)) {
+      clearTimeout(alarm);
+      alarm = setTimeout(leave, SILENCE);
+      take(event);
+      heard();
+    }
+  } finally {
+    clearTimeout(alarm);
+    signal.removeEventListener('abort', leave);
+  }
+}
+
 async function read(signal) {
   for (let tries = 0; !signal.aborted; tries += 1) {
-    try {
-      const response = await call('/api/console/events', { signal });
-      for await (const event of events(response)) {
-        take(event);
-        tries = 0;
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      if ([401, 403, 404].includes(error.status)) return feed.set({ ...initial, state: 'refused', error });
-      feed.set({ ...feed.get(), state: 'lost', epoch: 0, error: error.status ? error : null });
-    }
+    let error = null;
+    await connect(signal, () => { tries = 0; }).catch((failed) => { error = failed; });
+    if (signal.aborted) return;
+    if ([401, 403, 404].includes(error?.status)) return feed.set({ ...initial, state: 'refused', error });
+    if (error || feed.get().state !== 'ended') feed.set({ ...feed.get(), state: 'lost', error: error?.status ? error : null });
     await new Promise((done) => setTimeout(done, RETRY[Math.min(tries, RETRY.length - 1)]));
   }
 }
@@ -55,7 +71,7 @@ export function follow() {
   const start = () => {
     stop();
     if (document.hidden) return;
-    feed.set({ ...feed.get(), state: 'connecting', epoch: 0 });
+    feed.set({ ...feed.get(), state: 'connecting' });
     reading = new AbortController();
     read(reading.signal);
   };

@@ -9,13 +9,13 @@ import { useStore } from './store.js';
 import { Streams } from './streams.jsx';
 import { Watch } from './watch.jsx';
 
-const WORDS = { connecting: 'Connecting', live: 'Live', lost: 'No connection; trying again', ended: 'The gateway has stopped' };
+const WORDS = { connecting: 'Connecting', live: 'Live', lost: 'No connection; trying again. What is shown is old', ended: 'The gateway has stopped' };
 
-function Summary({ state, second }) {
+function Summary({ state, error, second }) {
   const queued = second?.models.reduce((sum, model) => sum + model.queued, 0);
   return (
     <p class="summary">
-      <span class={`mark ${state === 'live' ? 'good' : 'middling'}`} role="status"><i aria-hidden="true" />{second?.draining && state === 'live' ? 'Draining' : WORDS[state]}</span>
+      <span class={`mark ${state === 'live' ? 'good' : 'middling'}`} role="status"><i aria-hidden="true" />{second?.draining && state === 'live' ? 'Draining' : error?.message ?? WORDS[state]}</span>
       {second && <span><b>{count(second.active)}</b> of {count(second.limit)} streams</span>}
       {second && <span><b>{count(queued)}</b> in the queue</span>}
     </p>
@@ -23,7 +23,7 @@ function Summary({ state, second }) {
 }
 
 /** Its parts come one after another, each in a frame of its own: all at once would hold one up. */
-function Parts({ hello, samples, second, epoch }) {
+function Parts({ hello, samples, second }) {
   const [open, setOpen] = useState(null);
   const [shown, setShown] = useState(1);
   useEffect(() => {
@@ -31,7 +31,7 @@ function Parts({ hello, samples, second, epoch }) {
   }, [shown]);
   return (
     <>
-      <Charts samples={samples} epoch={epoch} span={hello.historySeconds} />
+      <Charts samples={samples} span={hello.historySeconds} />
       {shown > 1 && <section class="card"><header class="card-head"><h2>Models</h2></header><Models models={second.models} /></section>}
       {shown > 2 && <Streams streams={second.streams} active={second.active} onOpen={setOpen} />}
       {open && <Watch key={open} id={open} stream={second.streams.find(({ id }) => id === open)} onClose={() => setOpen(null)} />}
@@ -48,9 +48,9 @@ export function Live() {
     return <section class="page"><h1 class="hidden">Live</h1><p class="fault" role="alert">{error.message}</p></section>;
   }
   return (
-    <section class="page live">
+    <section class={`page live ${state === 'lost' || state === 'ended' ? 'stale' : ''}`}>
       <h1 class="hidden">Live</h1>
-      <Summary state={state} second={second} />
+      <Summary state={state} error={error} second={second} />
       {hello && second && <Parts {...now} />}
     </section>
   );

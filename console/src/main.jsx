@@ -26,46 +26,41 @@ function usePage() {
   return page;
 }
 
-/** 1, 2, 3: the pages; /: the filter. */
-function useKeys() {
-  useEffect(() => {
-    const pressed = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input, textarea, select')) return;
-      const page = PAGES[Number(event.key) - 1];
-      const field = event.key === '/' && document.getElementById('filter');
-      if (page) location.hash = page[0];
-      else if (field) field.focus();
-      else return;
-      event.preventDefault();
-    };
-    addEventListener('keydown', pressed);
-    return () => removeEventListener('keydown', pressed);
-  }, []);
-}
+/** A dialog is not left by an access key, which reaches what is behind it. */
+const stay = (event) => document.querySelector('dialog[open]') && event.preventDefault();
 
 function Key() {
   const secret = useStore(key);
   const dialog = useRef(null);
   const field = useRef(null);
-  const [wanted, setWanted] = useState(false);
+  const [refusal, setRefusal] = useState('');
+  const check = async () => {
+    const { status, message } = await call('/api/models').catch((error) => error);
+    setRefusal(status === 401 ? message : '');
+    return status !== 401;
+  };
   useEffect(() => {
-    const ask = () => call('/api/models').then(() => setWanted(false), (error) => setWanted(error.status === 401));
-    ask();
+    check();
   }, [secret]);
-  const submit = (event) => {
+  const submit = async (event) => {
     event.preventDefault();
     setKey(field.current.value.trim());
-    dialog.current.close();
+    if (await check()) dialog.current.close();
+  };
+  const forget = () => {
+    field.current.value = '';
+    setKey('');
   };
   return (
     <>
-      <button type="button" id="key" class={wanted ? 'primary small' : 'quiet small'} onClick={() => dialog.current.showModal()}>{wanted ? 'Enter a key' : secret ? 'Key set' : 'Key'}</button>
+      <button type="button" id="key" class={refusal ? 'primary small' : 'quiet small'} onClick={() => dialog.current.showModal()}>{refusal ? 'Enter a key' : secret ? 'Key set' : 'Key'}</button>
       <dialog ref={dialog} class="key" aria-labelledby="key-title">
         <form onSubmit={submit}>
           <h2 id="key-title">API key</h2>
-          <p>Kept in this tab, gone when it is closed, and sent to this gateway alone. Live and Config need an admin’s.</p>
+          <p>Kept in this tab until it is closed or forgotten (a tab that is opened again has it still), and sent to this gateway alone. Live and Config need an admin’s.</p>
           <label>Key<input ref={field} id="key-field" type="password" autocomplete="off" spellcheck={false} defaultValue={secret} /></label>
-          <div class="bar"><span class="gap" /><button type="button" class="quiet" onClick={() => dialog.current.close()}>Close</button><button type="submit" class="primary">Use it</button></div>
+          {refusal && secret && <p class="fault" role="alert">{refusal}</p>}
+          <div class="bar">{secret && <button type="button" class="quiet" onClick={forget}>Forget</button>}<span class="gap" /><button type="button" class="quiet" onClick={() => dialog.current.close()}>Close</button><button type="submit" class="primary">Use it</button></div>
         </form>
       </dialog>
     </>
@@ -74,7 +69,6 @@ function Key() {
 
 function Console() {
   const [here, title, Page] = usePage();
-  useKeys();
   useEffect(() => {
     document.title = `${title} · Tidegate`;
   }, [title]);
@@ -82,8 +76,8 @@ function Console() {
     <>
       <header class="top">
         <a class="brand" href="#playground"><img src="/console/icon.svg" alt="" width={20} height={20} />Tidegate</a>
-        <nav aria-label="Pages">
-          {PAGES.map(([name, label], index) => <a key={name} href={`#${name}`} aria-current={name === here ? 'page' : undefined} aria-keyshortcuts={String(index + 1)}>{label}</a>)}
+        <nav aria-label="Pages" onClick={stay}>
+          {PAGES.map(([name, label], index) => <a key={name} href={`#${name}`} aria-current={name === here ? 'page' : undefined} accesskey={String(index + 1)}>{label}</a>)}
         </nav>
         <span class="gap" />
         <Key />

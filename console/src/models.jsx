@@ -5,8 +5,8 @@ const GOOD = ['reachable', 'closed'];
 const MIDDLING = ['unknown', 'half-open', 'cooling'];
 const tone = (word) => (GOOD.includes(word) ? 'good' : MIDDLING.includes(word) ? 'middling' : 'bad');
 
-export function Mark({ word, title }) {
-  return <span class={`mark ${tone(word)}`} title={title}><i aria-hidden="true" />{word}</span>;
+function Mark({ word }) {
+  return <span class={`mark ${tone(word)}`}><i aria-hidden="true" />{word}</span>;
 }
 
 function Use({ used, most, label }) {
@@ -19,7 +19,7 @@ function Rows({ model }) {
     <>
       <tr class="model">
         <th scope="row">{name}{model.active && <span class="tag">default</span>}</th>
-        <td><Mark word={model.status} title={model.reason} /></td>
+        <td><Mark word={model.status} /></td>
         <td />
         <td><Use used={model.permitsInUse} most={model.permits} label={`permits of ${name} in use`} /></td>
         <td class="number">{count(model.queued)}</td>
@@ -29,7 +29,7 @@ function Rows({ model }) {
       {targets.map((target) => (
         <tr key={target.name} class="target">
           <th scope="row">{target.name}</th>
-          <td><Mark word={target.status} title={target.reason} /></td>
+          <td><Mark word={target.status} />{target.reason && <small class="why">{target.reason}</small>}</td>
           <td><Mark word={target.circuit} /></td>
           <td><Use used={target.active} most={target.maxConcurrency} label={`slots of ${target.name} in use`} /></td>
           <td class="number">{count(target.waiting)}</td>

@@ -1,12 +1,20 @@
 // Chat with a model, and see what an answer costs in time.
+import { Component } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { call, key } from './api.js';
 import { cancel, chat, clear, curlOf, isRunning, send, settle } from './chat.js';
 import { Copy } from './copy.jsx';
+import { useFollow } from './follow.js';
 import { NONE, count, duration, rate } from './format.js';
 import { Markdown } from './markdown.jsx';
 import { useStore } from './store.js';
 
+/** Within so many milliseconds two clicks are a double click. */
+const TWICE = 400;
+/** Keys of an input method are its own. Safari tells its last one by the code alone. */
+const isComposing = (event) => event.isComposing || event.keyCode === 229;
+/** When models are asked for once more if they were not told. */
+const AGAIN = 3000;
 const WORDS = { done: 'Done', cancelled: 'Cancelled', failed: 'Failed' };
 
 function useModels() {
@@ -14,13 +22,27 @@ function useModels() {
   const [models, setModels] = useState({ list: null, error: null });
   useEffect(() => {
     let here = true;
-    const show = (found) => here && setModels(found);
-    call('/api/models')
-      .then((response) => response.json())
-      .then(({ models: list }) => show({ list: list.filter(({ type }) => type === 'chat'), error: null }))
-      .catch((error) => show({ list: null, error }));
+    let again = 0;
+    const ask = async () => {
+      clearTimeout(again);
+      try {
+        const { models: found, resumable } = await (await call('/api/models')).json();
+        if (!here) return;
+        settle({ resumable });
+        setModels({ list: found.filter(({ type }) => type === 'chat'), error: null });
+      } catch (error) {
+        if (!here) return;
+        setModels(({ list }) => ({ list, error }));
+        if (error.status !== 401) again = setTimeout(ask, AGAIN);
+      }
+    };
+    ask();
+    // The gateway may have another configuration by now.
+    addEventListener('focus', ask);
     return () => {
       here = false;
+      clearTimeout(again);
+      removeEventListener('focus', ask);
     };
   }, [secret]);
   return models;
@@ -48,8 +70,7 @@ function stateOf(turn) {
   return `${turn.state}: place ${turn.place}${turn.wait == null ? '' : `, about ${duration(turn.wait)}`}`;
 }
 
-function Answer({ turn, place }) {
-  const state = chat.get();
+function Turn({ turn, place }) {
   return (
     <article class={`turn answer ${turn.over ?? 'running'}`} aria-busy={isRunning(turn)} aria-label="Answer">
       <header><strong>{turn.model ?? turn.asked}</strong><span class="state">{stateOf(turn)}</span></header>
@@ -62,11 +83,22 @@ function Answer({ turn, place }) {
         <Figures turn={turn} />
         <span class="tools">
           <Copy text={() => turn.content} label="Copy text" />
-          <Copy text={() => curlOf(state, place, key.get())} label="Copy as curl" />
+          <Copy text={() => curlOf(chat.get().turns, place, key.get())} label="Copy as curl" />
         </span>
       </footer>
     </article>
   );
+}
+
+/** Drawn anew only if it has changed: of a long conversation, the last one. */
+class Answer extends Component {
+  shouldComponentUpdate({ turn }) {
+    return turn !== this.props.turn;
+  }
+
+  render({ turn, place }) {
+    return <Turn turn={turn} place={place} />;
+  }
 }
 
 function Settings({ state }) {
@@ -93,14 +125,24 @@ function Composer({ state, models }) {
     const text = field.current.value.trim();
     if (!text || running || !state.model) return;
     field.current.value = '';
+    settle({ draft: '' });
+    // A key that is still down may not be the next button's.
+    field.current.focus();
     send(text);
   };
   const keys = (event) => {
-    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) submit(event);
+    if (event.key === 'Enter' && !event.shiftKey && !isComposing(event)) submit(event);
+  };
+  const stop = ({ detail }) => {
+    // The second click of two on Send.
+    const isSecond = detail > 0 && Date.now() - state.turns.at(-1).sentAt < TWICE;
+    if (isSecond) return;
+    field.current.focus();
+    cancel();
   };
   return (
     <form class="composer" onSubmit={submit}>
-      <textarea ref={field} id="prompt" rows={3} aria-label="Message" placeholder="Ask something" onKeyDown={keys} />
+      <textarea ref={field} id="prompt" rows={3} aria-label="Message" placeholder="Ask something" defaultValue={state.draft} onInput={({ target }) => settle({ draft: target.value })} onKeyDown={keys} />
       <div class="bar">
         <label class="pick">
           <span class="hidden">Model</span>
@@ -114,26 +156,12 @@ function Composer({ state, models }) {
         <span class="ends">
           {state.turns.length > 0 && <button type="button" class="quiet" onClick={clear}>New chat</button>}
           {running
-            ? <button type="button" id="cancel" class="danger" onClick={cancel}>Cancel <kbd>Esc</kbd></button>
-            : <button type="submit" id="send" class="primary" disabled={!state.model}>Send <kbd>⏎</kbd></button>}
+            ? <button key="cancel" type="button" id="cancel" class="danger" onClick={stop}>Cancel <kbd>Esc</kbd></button>
+            : <button key="send" type="submit" id="send" class="primary" disabled={!state.model}>Send <kbd>⏎</kbd></button>}
         </span>
       </div>
     </form>
   );
-}
-
-/** Stays at the end of the conversation, unless its reader has scrolled away. */
-function useFollow(turns) {
-  const box = useRef(null);
-  const follows = useRef(true);
-  useEffect(() => {
-    const it = box.current;
-    if (follows.current) it.scrollTop = it.scrollHeight;
-  }, [turns]);
-  const scrolled = ({ currentTarget: it }) => {
-    follows.current = it.scrollHeight - it.scrollTop - it.clientHeight < 60;
-  };
-  return [box, scrolled];
 }
 
 export function Playground() {
@@ -146,7 +174,10 @@ export function Playground() {
     if (first && !names.includes(state.model)) settle({ model: first });
   }, [models.list]);
   useEffect(() => {
-    const keys = ({ key: pressed }) => pressed === 'Escape' && cancel();
+    const keys = (event) => {
+      const isMeant = event.key === 'Escape' && !isComposing(event) && !event.defaultPrevented;
+      if (isMeant && !document.querySelector('dialog[open]')) cancel();
+    };
     addEventListener('keydown', keys);
     return () => removeEventListener('keydown', keys);
   }, []);
@@ -158,7 +189,7 @@ export function Playground() {
         {state.turns.length === 0 && (
           <div class="blank">
             <h2>Ask a model</h2>
-            <p>Tokens come as the model writes them. A reload loses nothing, and Cancel stops the upstream too.</p>
+            <p>Tokens come as the model writes them{state.resumable && ', a reload loses nothing'}, and Cancel stops the upstream too.</p>
           </div>
         )}
         {state.turns.map((turn, place) =>
@@ -167,7 +198,7 @@ export function Playground() {
             : <Answer key={place} turn={turn} place={place} />)}
       </div>
       <p class="hidden" role="status">{status}</p>
-      {models.error && models.error.status !== 401 && <p class="fault" role="alert">{models.error.message}</p>}
+      {models.error && <p class="fault" role="alert">{models.error.message}</p>}
       <Composer state={state} models={models} />
     </section>
   );

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::Path;
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tidegate_protocol::openai as wire;
@@ -13,6 +13,7 @@ use super::fleets::{FleetView, TargetInfo, told};
 use super::native::Native;
 use super::offer::Here;
 use super::openai::OpenAi;
+use super::worker::Worker;
 use crate::config::{Model, ProviderKind};
 use crate::routing::Catalog;
 
@@ -77,6 +78,8 @@ fn describe(model: &Model, view: &FleetView, active: Option<&str>) -> ModelInfo 
 struct ModelList {
     /// Of the configuration that they are of.
     generation: u64,
+    /// Whether streams are kept, for clients to come back to.
+    resumable: bool,
     models: Vec<ModelInfo>,
 }
 
@@ -84,10 +87,15 @@ struct ModelList {
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`](tidegate_protocol::ErrorKind::Unauthorized).
-pub async fn list(http: HttpRequest, here: Here) -> Result<HttpResponse, ApiError<Native>> {
+pub async fn list(
+    http: HttpRequest,
+    here: Here,
+    worker: Data<Worker>,
+) -> Result<HttpResponse, ApiError<Native>> {
     identify(&http, here.admission.keys(), &here.limits.proxies)?;
+    let resumable = worker.journals.limits().is_on();
     let (generation, models) = (here.generation, here.listed.describe());
-    Ok(HttpResponse::Ok().json(ModelList { generation, models }))
+    Ok(HttpResponse::Ok().json(ModelList { generation, resumable, models }))
 }
 
 /// `GET /v1/models`

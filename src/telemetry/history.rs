@@ -23,6 +23,8 @@ const BEYOND: f64 = 120.0;
 pub struct Sample {
     /// When it was taken, since the gateway started.
     pub at: Duration,
+    /// What its counts are of: the time since the one before.
+    pub took: Duration,
     pub started: u64,
     pub completed: u64,
     pub cancelled: u64,
@@ -46,8 +48,9 @@ pub struct Quantiles {
 }
 
 /// What a sample's numbers are called, in the order in which it is written.
-pub const COLUMNS: [&str; 11] = [
+pub const COLUMNS: [&str; 12] = [
     "at",
+    "took",
     "started",
     "completed",
     "cancelled",
@@ -64,10 +67,11 @@ pub const COLUMNS: [&str; 11] = [
 impl Serialize for Sample {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let millis = |seconds: f64| (seconds * 1000.0).round();
-        let at = u64::try_from(self.at.as_millis()).unwrap_or(u64::MAX);
+        let whole = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut row = serializer.serialize_tuple(COLUMNS.len())?;
-        row.serialize_element(&at)?;
-        for count in [
+        for number in [
+            whole(self.at),
+            whole(self.took),
             self.started,
             self.completed,
             self.cancelled,
@@ -77,7 +81,7 @@ impl Serialize for Sample {
             self.active,
             self.queued,
         ] {
-            row.serialize_element(&count)?;
+            row.serialize_element(&number)?;
         }
         row.serialize_element(&self.first_token.map(|it| millis(it.p50)))?;
         row.serialize_element(&self.first_token.map(|it| millis(it.p99)))?;
@@ -92,6 +96,8 @@ pub struct History {
     most: usize,
     samples: VecDeque<Sample>,
     last: Totals,
+    /// When that was read, since the start.
+    last_at: Duration,
     /// The first tokens counted before each of the last samples, oldest first.
     buckets: VecDeque<Buckets>,
 }
@@ -110,7 +116,8 @@ impl History {
     pub fn new(metrics: Metrics, most: usize, now: Instant) -> Self {
         let last = Totals::read(&metrics);
         let (samples, buckets) = (VecDeque::new(), VecDeque::new());
-        Self { metrics, started: now, most, samples, last, buckets }
+        let last_at = Duration::ZERO;
+        Self { metrics, started: now, most, samples, last, last_at, buckets }
     }
 
     /// Takes one more sample, of those models that there are; the oldest goes where there are enough.
@@ -129,8 +136,10 @@ impl History {
         if self.buckets.len() > WINDOW {
             self.buckets.pop_front();
         }
+        let at = now.saturating_duration_since(self.started);
         let sample = Sample {
-            at: now.saturating_duration_since(self.started),
+            at,
+            took: at.saturating_sub(self.last_at),
             started: totals.tally.started - self.last.tally.started,
             completed: totals.ended_since(&self.last, |it| it == Outcome::Completed),
             cancelled: totals.ended_since(&self.last, |it| it == Outcome::Cancelled),
@@ -141,7 +150,7 @@ impl History {
             queued: u64::try_from(queued).unwrap_or(0),
             first_token,
         };
-        self.last = totals;
+        (self.last, self.last_at) = (totals, at);
         if self.samples.len() >= self.most {
             self.samples.pop_front();
         }
@@ -254,11 +263,13 @@ mod tests {
         assert!(sample.first_token.is_some());
         let row = serde_json::to_value(&sample).unwrap();
         assert_eq!(row.as_array().unwrap().len(), COLUMNS.len());
-        assert_eq!(row[0], 1000);
+        assert_eq!((&row[0], &row[1]), (&1000.into(), &1000.into()));
 
-        for second in 2..=4 {
+        for second in 3..=4 {
             history.take(started + Duration::from_secs(second), models());
         }
+        let took: Vec<_> = history.samples().map(|sample| sample.took.as_secs()).collect();
+        assert_eq!(took, [2, 1], "one that is late counts more than a second");
         let kept: Vec<_> = history.samples().map(|sample| sample.at.as_secs()).collect();
         assert_eq!(kept, [3, 4], "the oldest go");
         assert_eq!(history.samples().map(|sample| sample.started).sum::<u64>(), 0);

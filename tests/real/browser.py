@@ -20,6 +20,8 @@ TASKS = "disabled-by-default-devtools.timeline"
 TASK = "RunTask"
 # Of which both ends were seen: a page that goes away leaves one without an end.
 WHOLE = "X"
+# By which Chromium knows what closes a dialog.
+CODES = {"Escape": 27}
 MAIN_THREAD = "CrRendererMain"
 
 
@@ -164,7 +166,22 @@ class Browser:
 
     def press(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
-            self._command("Input.dispatchKeyEvent", type=kind, key=key)
+            code = {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
+            self._command("Input.dispatchKeyEvent", type=kind, key=key, **code)
+
+    def press_access(self, key: str) -> None:
+        """Presses a letter together with the browser's modifier for access keys."""
+        alt = {"key": key, "text": key, "unmodifiedText": key, "modifiers": 1}
+        for kind in ("rawKeyDown", "char", "keyUp"):
+            self._command("Input.dispatchKeyEvent", type=kind, **alt)
+
+    def click(self, element: str, times: int = 1) -> None:
+        """Clicks the middle of an element, given as JavaScript, as a mouse does; it may be clicked again at once."""
+        box = self.evaluate(f"(({element}).scrollIntoView({{block: 'nearest'}}), ({element}).getBoundingClientRect().toJSON())")
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "button": "left"}
+        for count in range(1, times + 1):
+            for kind in ("mousePressed", "mouseReleased"):
+                self._command("Input.dispatchMouseEvent", type=kind, clickCount=count, **place)
 
     def before_each_page(self, script: str) -> None:
         """Has JavaScript run in the tab's pages before their own."""

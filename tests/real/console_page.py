@@ -1,8 +1,10 @@
 """The console as its checks drive it: where things are on its pages, and a crowd that it shows."""
 
 import contextlib
+import http.client
 import json
 import socket
+import uuid
 from collections.abc import Iterator, Sequence
 
 from browser import Browser
@@ -34,6 +36,15 @@ def ask(browser: Browser, prompt: str) -> None:
 
 def counted(numbers: int) -> str:
     return " ".join(map(str, range(1, numbers + 1)))
+
+
+@contextlib.contextmanager
+def under_way(gateway: Gateway, path: str, body: dict) -> Iterator[http.client.HTTPConnection]:
+    """A client whose answer is kept. It has not read its response's head."""
+    headers = {"content-type": "application/json", "x-resumable": "true", "idempotency-key": str(uuid.uuid4())}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gateway.port)) as client:
+        client.request("POST", path, json.dumps(body), headers)
+        yield client
 
 
 @contextlib.contextmanager

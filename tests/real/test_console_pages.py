@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from browser import Browser
-from console_page import KEPT_KEY, ROWS, STATE, ask, go
+from console_page import DEMO, KEPT_KEY, ROWS, STATE, ask, crowd, go
 from console_scene import HISTORY, OPS, QUESTION, config, say, scene
 from processes import Gateway, wait_until
 from scripted import Upstream
@@ -23,6 +23,12 @@ IS_KEPT = "UPDATE_DOCS" in os.environ
 SIZES = {400: 800, 1280: 900, 3840: 1600}
 # Of some 2000 that are in a picture, nearly all at the edges of letters, the most frequent ones are kept.
 COLOURS = 256
+# From where to where the button is, and where the grid ends, or its scrollbar begins.
+EDGES = """(() => {
+    const grid = document.querySelector('.grid');
+    const { left, right } = grid.querySelector('.act button').getBoundingClientRect();
+    return [left, right, grid.getBoundingClientRect().left + grid.clientLeft + grid.clientWidth];
+})()"""
 
 
 @pytest.mark.timeout(400)
@@ -60,6 +66,20 @@ def look_at_each_page(browser: Browser, gateway: Gateway) -> None:
                 assert browser.evaluate("document.documentElement.scrollWidth") <= width
                 check_with_axe(browser, f"{page}, {theme}, {width}")
                 keep_picture(browser, f"{page}-{theme}-{width}")
+
+
+def test_every_stream_can_be_cancelled_at_every_width(
+    start_gateway: Callable[..., Gateway], browser: Browser
+):
+    """What is beyond the grid's edge cannot be scrolled to."""
+    gateway = start_gateway(DEMO)
+    with crowd(gateway, 1, "count to 3000"):
+        go(browser, gateway, "live")
+        browser.wait_for(f"{ROWS} === 1")
+        for width in (320, 400, 480, 481, 650, 720, 721, 920, 1000, 1001, 1200, 1201, 1280, 2200, 3840):
+            browser.resize(width)
+            left, right, edge = browser.evaluate(EDGES)
+            assert 0 < left < right <= edge, f"{width}: {left} to {right} of {edge}"
 
 
 def look_at_a_stream(browser: Browser, gateway: Gateway) -> None:

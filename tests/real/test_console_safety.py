@@ -8,7 +8,7 @@ from console_page import ANSWER, FAULT, KEPT_KEY, ROWS, STATE, TEXT, ask, crowd,
 from processes import Gateway, free_port
 from scripted import END, HANG, Step, Upstream, chunked, head, prompt_of, response
 from setting import model
-from venom import NAME, POISON, VENOM, WORD
+from venom import DEEP, NAME, POISON, VENOM, WORD
 from wires import chunk, sse
 
 KEY = "admin-0123456789-0123456789-0123456789"
@@ -23,7 +23,8 @@ def say(body: dict) -> list[Step]:
     if prompt.startswith("fail"):
         return [response(400, json.dumps({"error": {"message": VENOM, "code": VENOM}}).encode())]
     begin = head(200, "content-type: text/event-stream", "transfer-encoding: chunked")
-    said = chunked(sse(chunk({"reasoning_content": VENOM}))) + chunked(sse(chunk({"content": VENOM})))
+    content = DEEP.get(prompt, VENOM)
+    said = chunked(sse(chunk({"reasoning_content": VENOM}))) + chunked(sse(chunk({"content": content})))
     if prompt.startswith("hang"):
         return [begin, said, HANG]
     return [begin, said, chunked(sse(chunk({}, "stop"))), chunked(b"data: [DONE]\n\n") + END]
@@ -59,10 +60,25 @@ def test_nothing_runs_that_a_model_says(start_gateway: Callable[..., Gateway], b
         assert browser.evaluate(f"{ANSWER}.querySelector('.reasoning p').textContent") == VENOM
         assert browser.evaluate("document.querySelector('.question').textContent") == VENOM.strip()
         is_clean(browser)
+        assert not browser.evaluate(f"{ANSWER}.querySelector('li').textContent").startswith("[")
         ask(browser, "fail")
         browser.wait_for(f"document.querySelectorAll('.answer').length === 2 && {STATE} === 'Failed'")
         assert "<script>window.bitten = 1</script>" in browser.evaluate(FAULT), "what was wrong is said"
         is_clean(browser)
+
+
+def test_no_nesting_is_too_deep(start_gateway: Callable[..., Gateway], browser: Browser):
+    """Neither for what parses it nor for what draws it: the page is there, and is after a reload."""
+    with Upstream(say) as upstream:
+        gateway = start_gateway(model("venom", "openai", f"http://127.0.0.1:{upstream.port}"))
+        go(browser, gateway)
+        for number, depth in enumerate(("deep", "deeper"), 1):
+            ask(browser, depth)
+            answers = "document.querySelectorAll('.answer').length"
+            browser.wait_for(f"{answers} === {number} && {STATE} === 'Done' && {TEXT}.includes('bottom')")
+            browser.reload()
+            browser.wait_for(f"{answers} === {number} && {TEXT}.includes('bottom')")
+        assert 0 < browser.evaluate("document.querySelectorAll('blockquote').length") < 100
 
 
 def test_nothing_runs_that_a_name_says(start_gateway: Callable[..., Gateway], browser: Browser):

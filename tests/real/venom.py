@@ -30,6 +30,9 @@ code
 ```
 """
 
+# Nested deeper than is drawn, and deeper than can be parsed.
+DEEP = {"deep": ">" * 300 + " bottom", "deeper": ">" * 20_000 + " bottom\n\n" + "- " * 5000 + "x"}
+
 # In what the gateway says, a word that names may have; names themselves may have no markup.
 WORD = "poison"
 NAME = "<img src=x onerror=window.bitten=20>"
