@@ -1,6 +1,9 @@
 //! What of an answer is shown where: the text on standard output, its progress on standard error.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,13 +21,36 @@ use crate::cli::printable;
 
 const TICK: Duration = Duration::from_millis(200);
 
+/// What standard output is. Two writers on one terminal would spoil each other's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sink {
+    Terminal,
+    /// A file: nothing of it is seen beside the progress.
+    File,
+    /// Whoever reads it may write to the terminal, and when is not known.
+    Pipe,
+}
+
+impl Sink {
+    fn of(output: &(impl AsFd + IsTerminal)) -> Self {
+        if output.is_terminal() {
+            return Self::Terminal;
+        }
+        let metadata = output.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+        // A device that is no terminal is `/dev/null` or the like.
+        let is_quiet = |kind: std::fs::FileType| kind.is_file() || kind.is_char_device();
+        if metadata.is_ok_and(|it| is_quiet(it.file_type())) { Self::File } else { Self::Pipe }
+    }
+}
+
 /// Where the answer and its progress are shown.
 pub struct Screen {
     json: bool,
-    is_terminal: bool,
+    sink: Sink,
     output: Output,
     progress: Progress,
     status: Option<StatusLine<io::Stderr>>,
+    has_written: bool,
     /// Whether what was written stands within a line.
     in_line: bool,
 }
@@ -35,10 +61,11 @@ impl Screen {
         let status = io::stderr().is_terminal().then(|| StatusLine::new(io::stderr()));
         Self {
             json,
-            is_terminal: io::stdout().is_terminal(),
+            sink: Sink::of(&io::stdout()),
             output: Output::start(io::stdout()),
             progress: Progress::new(Instant::now()),
             status,
+            has_written: false,
             in_line: false,
         }
     }
@@ -57,6 +84,10 @@ impl Screen {
         if let Some(status) = &mut self.status {
             // An error on standard error has nowhere to be told.
             let _ = status.clear();
+            if self.sink == Sink::Pipe && self.has_written {
+                // The reader may be within a line still.
+                let _ = writeln!(io::stderr());
+            }
             tell(&printable::name(&summary));
         }
         Ok(())
@@ -94,11 +125,11 @@ impl Screen {
     async fn tell(&mut self, event: Event) -> Result<Option<Done>, Problem> {
         self.progress.saw(&event, Instant::now());
         if self.json {
-            self.write(shown(line(&event)?, self.is_terminal)).await?;
+            self.write(shown(line(&event)?, self.sink)).await?;
         }
         match event.said {
             Said::Piece(piece) if !self.json && !piece.content.is_empty() => {
-                self.write(shown(piece.content, self.is_terminal)).await?;
+                self.write(shown(piece.content, self.sink)).await?;
             }
             Said::Done(done) => {
                 if self.in_line {
@@ -115,18 +146,23 @@ impl Screen {
     }
 
     async fn write(&mut self, text: String) -> Result<(), Problem> {
-        if self.is_terminal
+        if self.sink != Sink::File
             && let Some(status) = &mut self.status
         {
             let _ = status.clear();
         }
+        self.has_written = true;
         self.in_line = !text.ends_with('\n');
         Ok(self.output.write(text).await?)
     }
 
-    /// Two writers on one terminal would spoil each other's lines.
     fn shows_progress(&self) -> bool {
-        self.status.is_some() && !(self.is_terminal && self.in_line)
+        let is_free = match self.sink {
+            Sink::Terminal => !self.in_line,
+            Sink::File => true,
+            Sink::Pipe => !self.has_written,
+        };
+        self.status.is_some() && is_free
     }
 
     fn show(&mut self, text: &str) {
@@ -141,7 +177,7 @@ impl Screen {
     pub fn leave(&mut self) {
         if let Some(status) = &mut self.status {
             let _ = status.clear();
-            if self.is_terminal && self.in_line {
+            if self.sink != Sink::File && self.in_line {
                 let _ = writeln!(io::stderr());
             }
         }
@@ -149,8 +185,8 @@ impl Screen {
 }
 
 /// A piece of the answer as it is written: as it came, but for terminals, which obey.
-fn shown(content: String, is_terminal: bool) -> String {
-    if is_terminal { printable::text(&content).into_owned() } else { content }
+fn shown(content: String, sink: Sink) -> String {
+    if sink == Sink::Terminal { printable::text(&content).into_owned() } else { content }
 }
 
 #[derive(Serialize)]
@@ -173,7 +209,8 @@ mod tests {
     #[test]
     fn only_a_terminal_is_kept_from_what_it_would_obey() {
         let evil = "a\u{1b}[2J\r\n";
-        assert_eq!(shown(evil.to_owned(), false), evil);
-        assert_eq!(shown(evil.to_owned(), true), "a\u{fffd}[2J\u{fffd}\n");
+        assert_eq!(shown(evil.to_owned(), Sink::File), evil);
+        assert_eq!(shown(evil.to_owned(), Sink::Pipe), evil);
+        assert_eq!(shown(evil.to_owned(), Sink::Terminal), "a\u{fffd}[2J\u{fffd}\n");
     }
 }
