@@ -16,24 +16,31 @@ use crate::upstream::{
     Gate, PATIENCE, Step, Upstream, openai_answer, openai_token, refusal, sse_head,
 };
 
-fn command(gateway: &TestGateway, arguments: &[&str]) -> Command {
+pub fn command(gateway: &TestGateway, arguments: &[&str]) -> Command {
     command_at(&format!("http://{}", gateway.address()), arguments)
 }
 
-fn command_at(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+pub fn command_at(url: &str, arguments: &[&str]) -> Command {
     let (name, rest) = arguments.split_first().unwrap();
-    command.arg(name).args(["--url", url]).args(rest);
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    plain(&[&[*name, "--url", url], rest].concat())
+}
+
+/// The program in an empty environment.
+pub fn plain(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(arguments).env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     command
 }
 
-async fn run(mut command: Command) -> Output {
-    timeout(PATIENCE, command.output()).await.unwrap().unwrap()
+pub async fn run(mut command: Command) -> Output {
+    // Unlike `output`, it leaves the outputs where the test has put them.
+    let child = command.spawn().unwrap();
+    timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap()
 }
 
-fn told(output: &Output) -> (Option<i32>, String, String) {
+pub fn told(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }

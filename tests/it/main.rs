@@ -28,6 +28,7 @@ mod binary;
 mod canaries;
 mod cancel;
 mod cli;
+mod cli_ends;
 mod cli_terminal;
 mod concurrency;
 mod console;

@@ -15,9 +15,8 @@ use super::event::{Done, Event, Said};
 use super::follow::News;
 use super::output::Output;
 use super::progress::{Progress, StatusLine};
-use super::tell;
-use crate::cli::client::Problem;
-use crate::cli::printable;
+use crate::cli::output::tell;
+use crate::cli::{Problem, printable};
 
 const TICK: Duration = Duration::from_millis(200);
 
@@ -113,7 +112,7 @@ impl Screen {
                 }
                 Some(News::Lost(problem)) => {
                     self.progress.lost();
-                    self.show(&format!("{}; going on", problem.told()));
+                    self.show(&format!("{}; going on", problem.line()));
                 }
                 Some(News::Failed(problem)) => return Err(problem),
                 None => return Err(Problem::Lost("without a word".to_owned())),
