@@ -14,7 +14,12 @@ impl Signals {
     /// on when its terminal is closed, and a shell without job control its background when Ctrl-C is pressed.
     #[must_use]
     pub fn listen() -> Self {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let kinds = [
+            SignalKind::hangup(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+            SignalKind::terminate(),
+        ];
         let ignored = ignored();
         let heard = kinds.into_iter().filter(|kind| ignored >> (kind.as_raw_value() - 1) & 1 == 0);
         Self(heard.filter_map(|kind| Some((kind, signal(kind).ok()?))).collect())

@@ -106,9 +106,13 @@ impl Chat {
     }
 }
 
-/// Whether the stream may be at work still.
+/// Whether the stream may be at work still: not where it was refused, was ended by the gateway's own word
+/// or was never asked for.
 fn may_run_on(problem: &Problem) -> bool {
-    matches!(problem, Problem::Signal(_) | Problem::Output(_))
+    match problem {
+        Problem::Signal(_) | Problem::Output(_) | Problem::Strange(_) => true,
+        _ => problem.is_loss() && !problem.is_unsent(),
+    }
 }
 
 /// Ends a stream whose answer nobody waits for any more.
