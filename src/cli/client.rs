@@ -32,7 +32,8 @@ const KEY_VARIABLE: &str = "TIDEGATE_API_KEY";
 /// Which gateway is asked, and where its key is.
 #[derive(Debug, Args)]
 pub struct Reach {
-    /// The gateway [default: this machine's, at the configured address]
+    /// The gateway [default: this machine's, at the configured address]. Over https one that is named must
+    /// show a certificate of a public authority, this machine's the one of server.tls.certificate
     #[arg(long)]
     url: Option<String>,
     /// The environment variable that holds the API key [default: `TIDEGATE_API_KEY`, if it is set]
@@ -168,9 +169,11 @@ async fn refusal(response: Response) -> Problem {
     let Ok(said) = serde_json::from_slice::<Refusal>(&body) else {
         return Problem::Refused { status, message: "it did not say why".to_owned() };
     };
-    let details = said.details.iter().map(|it| format!("; {}: {}", it.field, it.message));
-    let details: String = details.collect();
-    let message = format!("{}: {}{details}{after}", said.error, said.message);
+    // The message has the first of them.
+    let details = said.details.iter().map(|it| format!("{}: {}", it.field, it.message));
+    let others = details.filter(|detail| !said.message.contains(detail));
+    let all: Vec<_> = std::iter::once(said.message.clone()).chain(others).collect();
+    let message = format!("{}: {}{after}", said.error, all.join("; "));
     Problem::Refused { status, message }
 }
 

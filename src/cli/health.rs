@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The gateway that is asked.
 #[derive(Debug, Args)]
 pub struct Health {
-    /// Where to ask [default: /health on this machine, at the configured address]
+    /// Where to ask [default: /health on this machine, at the configured address]. Over https one that is
+    /// named must show a certificate of a public authority, this machine's the one of server.tls.certificate
     #[arg(long)]
     url: Option<String>,
 }

@@ -50,18 +50,23 @@ pub async fn ended(child: &mut Child) -> ExitStatus {
 }
 
 fn interrupt(child: &Child) {
-    let pid = child.id().unwrap().to_string();
-    let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap();
+    signal(child.id().unwrap(), "INT");
+}
+
+pub fn signal(process: u32, name: &str) {
+    let process = process.to_string();
+    let sent = std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap();
     assert!(sent.success());
 }
 
-pub async fn read_until(child: &mut Child, text: &str) {
+pub async fn read_until(child: &mut Child, text: &str) -> String {
     let stdout = child.stdout.as_mut().unwrap();
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains(text) {
         let read = timeout(PATIENCE, stdout.read_buf(&mut seen)).await.unwrap().unwrap();
-        assert_ne!(read, 0, "it ended after {seen:?}");
+        assert_ne!(read, 0, "it ended after {:?}", String::from_utf8_lossy(&seen));
     }
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 #[actix_web::test]
@@ -132,6 +137,8 @@ async fn an_answer_that_breaks_off_is_a_failure_with_a_reason() {
     let (code, text, error) = told(&run(command(&gateway, &["chat", "cut"])).await);
     assert_eq!((code, text.as_str()), (Some(1), "one"));
     assert!(error.contains("TRUNCATED"), "{error}");
+    let (code, _, error) = told(&run(command(&gateway, &["chat", ""])).await);
+    assert_eq!((code, error.matches("messages[0].content").count()), (Some(1), 1), "{error}");
     let (code, text, error) = told(&run(command(&gateway, &["chat", "refused"])).await);
     assert_eq!((code, text.as_str()), (Some(1), ""));
     assert!(error.starts_with("tidegate: ") && error.lines().count() == 1, "{error}");
@@ -189,7 +196,7 @@ async fn who_reads_no_further_cancels_the_stream() {
 }
 
 /// Passes connections on to the gateway, the first so many of them only until it has answered `text`.
-async fn cutting_proxy(gateway: &TestGateway, cuts: usize, text: &'static str) -> String {
+pub async fn cutting_proxy(gateway: &TestGateway, cuts: usize, text: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, to) = (format!("http://{}", listener.local_addr().unwrap()), gateway.address());
     actix_rt::spawn(async move {
