@@ -29,6 +29,7 @@ mod canaries;
 mod cancel;
 mod cli;
 mod cli_ends;
+mod cli_place;
 mod cli_terminal;
 mod concurrency;
 mod console;
