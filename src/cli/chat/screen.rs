@@ -48,24 +48,36 @@ pub struct Screen {
     sink: Sink,
     output: Output,
     progress: Progress,
+    /// Whether anything is told of it on standard error.
+    is_told: bool,
+    /// None where lines cannot be written anew.
     status: Option<StatusLine<io::Stderr>>,
-    has_written: bool,
-    /// Whether what was written stands within a line.
-    in_line: bool,
+    written: Written,
+}
+
+/// What was written so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    /// Up to the end of a line.
+    Lines,
+    /// Up to somewhere within one.
+    WithinLine,
 }
 
 impl Screen {
     #[must_use]
     pub fn new(json: bool) -> Self {
-        let status = io::stderr().is_terminal().then(|| StatusLine::new(io::stderr()));
+        let is_told = io::stderr().is_terminal();
+        let is_able = is_told && std::env::var_os("TERM").is_none_or(|name| name != "dumb");
         Self {
             json,
             sink: Sink::of(&io::stdout()),
             output: Output::start(io::stdout()),
             progress: Progress::new(Instant::now()),
-            status,
-            has_written: false,
-            in_line: false,
+            is_told,
+            status: is_able.then(|| StatusLine::new(io::stderr(), columns)),
+            written: Written::Nothing,
         }
     }
 
@@ -80,10 +92,9 @@ impl Screen {
         let done = end?;
         written?;
         let summary = self.progress.summary(&done, Instant::now());
-        if let Some(status) = &mut self.status {
-            // An error on standard error has nowhere to be told.
-            let _ = status.clear();
-            if self.sink == Sink::Pipe && self.has_written {
+        self.clear();
+        if self.is_told {
+            if self.sink == Sink::Pipe && self.written != Written::Nothing {
                 // The reader may be within a line still.
                 let _ = writeln!(io::stderr());
             }
@@ -131,7 +142,7 @@ impl Screen {
                 self.write(shown(piece.content, self.sink)).await?;
             }
             Said::Done(done) => {
-                if self.in_line {
+                if self.written == Written::WithinLine {
                     self.write("\n".to_owned()).await?;
                 }
                 return Ok(Some(done));
@@ -145,21 +156,18 @@ impl Screen {
     }
 
     async fn write(&mut self, text: String) -> Result<(), Problem> {
-        if self.sink != Sink::File
-            && let Some(status) = &mut self.status
-        {
-            let _ = status.clear();
+        if self.sink != Sink::File {
+            self.clear();
         }
-        self.has_written = true;
-        self.in_line = !text.ends_with('\n');
+        self.written = if text.ends_with('\n') { Written::Lines } else { Written::WithinLine };
         Ok(self.output.write(text).await?)
     }
 
     fn shows_progress(&self) -> bool {
         let is_free = match self.sink {
-            Sink::Terminal => !self.in_line,
+            Sink::Terminal => self.written != Written::WithinLine,
             Sink::File => true,
-            Sink::Pipe => !self.has_written,
+            Sink::Pipe => self.written == Written::Nothing,
         };
         self.status.is_some() && is_free
     }
@@ -174,13 +182,24 @@ impl Screen {
 
     /// What is told next begins on a line of its own.
     pub fn leave(&mut self) {
-        if let Some(status) = &mut self.status {
-            let _ = status.clear();
-            if self.sink != Sink::File && self.in_line {
-                let _ = writeln!(io::stderr());
-            }
+        self.clear();
+        if self.is_told && self.sink != Sink::File && self.written == Written::WithinLine {
+            let _ = writeln!(io::stderr());
         }
     }
+
+    fn clear(&mut self) {
+        if let Some(status) = &mut self.status {
+            // An error on standard error has nowhere to be told.
+            let _ = status.clear();
+        }
+    }
+}
+
+/// How wide the terminal is that progress is shown on.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(size.ws_col.into()).filter(|columns| *columns > 0)
 }
 
 /// A piece of the answer as it is written: as it came, but for terminals, which obey.
