@@ -1,10 +1,16 @@
-//! The signals that end a command: it gives up what it has begun before it goes.
+//! The signals that end a command or have it wait: it gives up what it has begun before.
 
 use std::fs;
 use std::future::poll_fn;
 use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Those that end a command.
+pub const ENDS: [SignalKind; 4] =
+    [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()];
+/// The one by which a shell has a command wait, as it does at Ctrl-Z.
+pub const STOP: SignalKind = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
 
 /// The signals that have come.
 pub struct Signals(Vec<(SignalKind, Signal)>);
@@ -13,15 +19,10 @@ impl Signals {
     /// Listens from here on. What the program was started to ignore stays ignored: `nohup` has it live
     /// on when its terminal is closed, and a shell without job control its background when Ctrl-C is pressed.
     #[must_use]
-    pub fn listen() -> Self {
-        let kinds = [
-            SignalKind::hangup(),
-            SignalKind::interrupt(),
-            SignalKind::quit(),
-            SignalKind::terminate(),
-        ];
+    pub fn listen(kinds: impl IntoIterator<Item = SignalKind>) -> Self {
         let ignored = ignored();
-        let heard = kinds.into_iter().filter(|kind| ignored >> (kind.as_raw_value() - 1) & 1 == 0);
+        let kinds = kinds.into_iter();
+        let heard = kinds.filter(|kind| ignored >> (kind.as_raw_value() - 1) & 1 == 0);
         Self(heard.filter_map(|kind| Some((kind, signal(kind).ok()?))).collect())
     }
 

@@ -28,7 +28,7 @@ use self::screen::Screen;
 use super::client::{Client, Reach};
 use super::output::tell;
 use super::problem::Problem;
-use super::signals::Signals;
+use super::signals::{ENDS, Signals};
 use crate::config::Origin;
 
 /// A longer prompt is not read; the gateway's own limits are below.
@@ -65,7 +65,7 @@ impl Chat {
     pub async fn run(self, origin: &Origin) -> Result<(), Problem> {
         let question = self.begin(origin)?;
         // It listens before anything is asked: what has begun must be cancellable.
-        let mut signals = Signals::listen();
+        let mut signals = Signals::listen(ENDS);
         let end = self.converse(&question, &mut signals).await;
         if end.as_ref().is_err_and(may_run_on) {
             abandon(&question, &mut signals).await;

@@ -29,13 +29,14 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::lists::{Lists, Models, Streams};
-use self::terminal::Terminal;
+use self::terminal::{Terminal, ask_to_stop};
 use self::view::{View, Wish};
 use super::client::{Client, Reach};
 use super::output::print;
 use super::problem::Problem;
-use super::signals::Signals;
+use super::signals::{ENDS, STOP, Signals};
 use crate::config::Origin;
+use crate::telemetry::logging::colours_are_wanted;
 
 /// One list is asked for at a time, and cancels come from one pair of hands.
 const REPORTS: usize = 8;
@@ -74,7 +75,7 @@ impl Top {
             let message = "this is no terminal; --once prints one table".to_owned();
             return Err(Problem::Usage(message));
         }
-        let mut signals = Signals::listen();
+        let mut signals = Signals::listen(ENDS.into_iter().chain([STOP]));
         let mut terminal = Terminal::enter(colours_are_wanted())?;
         let mut keys = EventStream::new();
         let (to, mut reports) = mpsc::channel(REPORTS);
@@ -85,11 +86,15 @@ impl Top {
         loop {
             terminal.draw(&screen::draw(&view, client.base(), Terminal::size()?))?;
             tokio::select! {
-                signal = signals.next() => return Err(Problem::Signal(signal)),
+                signal = signals.next() => match signal {
+                    STOP => terminal::stop()?,
+                    end => return Err(Problem::Signal(end)),
+                },
                 event = keys.next() => match event {
                     Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => {
                         match view.press(key) {
                             Some(Wish::Quit) => return Ok(()),
+                            Some(Wish::Stop) => ask_to_stop()?,
                             Some(Wish::Cancel(id)) => cancel(client, id, &to),
                             None => {}
                         }
@@ -151,11 +156,6 @@ async fn once(client: &Client) -> Result<(), Problem> {
     let mut view = View::default();
     view.update(read(client).await?);
     print(&table::plain(&view.rows()))
-}
-
-/// <https://no-color.org>: not where it is set to anything.
-fn colours_are_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
