@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tidegate::cli::chat::Chat;
 use tidegate::cli::health::Health;
 use tidegate::cli::output::end;
@@ -16,6 +16,15 @@ use tidegate::config::Origin;
 /// and gives back what a burst has left behind.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; for serve also ended by a signal, its streams told
+  1    failed, for the reason on standard error; for serve also ended by a second signal
+  2    bad usage, or a configuration with faults
+  129, 130, 131, 143
+       ended by SIGHUP, SIGINT (Ctrl-C), SIGQUIT, SIGTERM
+  141  whoever read the output has left";
 
 /// An LLM streaming gateway: every answer is an actor that can be listed, cancelled and watched.
 #[derive(Parser)]
@@ -45,7 +54,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = Cli::command().after_help(EXIT_CODES);
+    let matches = command.mut_subcommands(|it| it.after_help(EXIT_CODES)).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     // A variable that is not Unicode is none of ours.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
