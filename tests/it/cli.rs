@@ -62,10 +62,14 @@ pub fn signal(process: u32, name: &str) {
 pub async fn read_until(child: &mut Child, text: &str) -> String {
     let stdout = child.stdout.as_mut().unwrap();
     let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains(text) {
-        let read = timeout(PATIENCE, stdout.read_buf(&mut seen)).await.unwrap().unwrap();
-        assert_ne!(read, 0, "it ended after {:?}", String::from_utf8_lossy(&seen));
-    }
+    let reading = async {
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let read = stdout.read_buf(&mut seen).await.unwrap();
+            assert_ne!(read, 0, "it ended after {:?}", String::from_utf8_lossy(&seen));
+        }
+    };
+    // Of it all: a list that is drawn anew never falls silent.
+    timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("no {text:?} came"));
     String::from_utf8_lossy(&seen).into_owned()
 }
 
