@@ -1,12 +1,10 @@
-//! How the commands reach a gateway, with which key, and what can go wrong.
+//! How the commands ask a gateway, and with which key.
 
 use std::env::{self, VarError};
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use actix_web::http::uri::{Scheme, Uri};
-use actix_web::http::{Method, StatusCode};
-use awc::error::SendRequestError;
 use awc::{ClientRequest, ClientResponse};
 use bytes::{Bytes, BytesMut};
 use clap::Args;
@@ -16,10 +14,10 @@ use serde::de::DeserializeOwned;
 use tidegate_protocol::StreamId;
 use tokio::time::timeout;
 
-use super::printable;
-use crate::config::{Secret, Server};
+use super::Problem;
+use super::place::Place;
+use crate::config::{Origin, Secret};
 
-const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// What is answered at once is answered within this.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// A gateway says something on every stream at least as often as `server.heartbeat_seconds` says,
@@ -34,62 +32,13 @@ const KEY_VARIABLE: &str = "TIDEGATE_API_KEY";
 /// Which gateway is asked, and where its key is.
 #[derive(Debug, Args)]
 pub struct Reach {
-    /// The gateway [default: this machine's, at the configured address]
+    /// The gateway [default: this machine's, at the configured address]. Over https one that is named must
+    /// show a certificate of a public authority, this machine's the one of server.tls.certificate
     #[arg(long)]
     url: Option<String>,
     /// The environment variable that holds the API key [default: `TIDEGATE_API_KEY`, if it is set]
     #[arg(long, value_name = "NAME")]
     key_env: Option<String>,
-}
-
-/// Why a command could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    #[error("{0}")]
-    Usage(String),
-    #[error("{url}: {error}")]
-    Unreachable { url: String, error: SendRequestError },
-    #[error("{url}: said nothing for {} s", .after.as_secs())]
-    Silent { url: String, after: Duration },
-    #[error("the connection was lost: {0}")]
-    Lost(String),
-    #[error("{status}: {message}")]
-    Refused { status: StatusCode, message: String },
-    #[error("this is no answer of a gateway: {0}")]
-    Strange(String),
-    /// The gateway's own word on how a stream ended.
-    #[error("{code}: {message}")]
-    Ended { code: String, message: String },
-    #[error("cannot write: {0}")]
-    Output(#[from] std::io::Error),
-}
-
-impl Problem {
-    /// Whether the same may go well at another try.
-    #[must_use]
-    pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost(_))
-    }
-
-    /// As people are told it: on one line, and without what a terminal would obey.
-    #[must_use]
-    pub fn told(&self) -> String {
-        printable::name(&self.to_string()).into_owned()
-    }
-}
-
-/// Where a gateway of this configuration is found from its own machine.
-#[must_use]
-pub fn local_url(server: &Server) -> String {
-    let scheme = if server.tls.is_some() { "https" } else { "http" };
-    let host = if server.host.is_unspecified() {
-        if server.host.is_ipv4() { "127.0.0.1".to_owned() } else { "[::1]".to_owned() }
-    } else if server.host.is_ipv6() {
-        format!("[{}]", server.host)
-    } else {
-        server.host.to_string()
-    };
-    format!("{scheme}://{host}:{}", server.port)
 }
 
 /// A client of one gateway.
@@ -102,29 +51,12 @@ pub struct Client {
 
 impl Client {
     /// # Errors
-    /// [`Problem::Usage`] for an address that is none, or a key that is not there.
-    pub fn new(reach: &Reach, local: &Server) -> Result<Self, Problem> {
-        // Only fails when somebody was faster, who chose a provider then.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let base = reach.url.clone().unwrap_or_else(|| local_url(local));
-        let base = base.trim_end_matches('/').to_owned();
-        let uri: Option<Uri> = base.parse().ok();
-        let speaks = |scheme: &Scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
-        if !uri.is_some_and(|uri| uri.scheme().is_some_and(speaks) && uri.query().is_none()) {
-            let message = "--url must be like https://gateway.example:3000".to_owned();
-            return Err(Problem::Usage(message));
-        }
-        let connector = awc::Connector::new().timeout(CONNECT_TIME).handshake_timeout(CONNECT_TIME);
-        // The key is for this gateway alone, so redirects are not followed.
-        let http = awc::Client::builder()
-            .connector(connector)
-            .disable_timeout()
-            .disable_redirects()
-            .no_default_headers()
-            .finish();
+    /// Where the gateway cannot be found, or a key is not there.
+    pub fn new(reach: &Reach, origin: &Origin) -> Result<Self, Problem> {
+        let place = Place::find(reach.url.clone(), origin)?;
         let named = reach.key_env.as_deref();
         let key = key(named, env::var(named.unwrap_or(KEY_VARIABLE)))?;
-        Ok(Self { http, base, key })
+        Ok(Self { http: place.http(), base: place.url().to_owned(), key })
     }
 
     /// The gateway's address.
@@ -237,42 +169,17 @@ async fn refusal(response: Response) -> Problem {
     let Ok(said) = serde_json::from_slice::<Refusal>(&body) else {
         return Problem::Refused { status, message: "it did not say why".to_owned() };
     };
-    let details = said.details.iter().map(|it| format!("; {}: {}", it.field, it.message));
-    let details: String = details.collect();
-    let message = format!("{}: {}{details}{after}", said.error, said.message);
+    // The message has the first of them.
+    let details = said.details.iter().map(|it| format!("{}: {}", it.field, it.message));
+    let others = details.filter(|detail| !said.message.contains(detail));
+    let all: Vec<_> = std::iter::once(said.message.clone()).chain(others).collect();
+    let message = format!("{}: {}{after}", said.error, all.join("; "));
     Problem::Refused { status, message }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-
-    fn server(toml: &str) -> Server {
-        Config::parse(&format!("[server]\n{toml}"), []).map(|it| it.config.server).ok().unwrap()
-    }
-
-    #[test]
-    fn a_gateway_is_found_where_it_listens() {
-        for (toml, url) in [
-            ("port = 8080", "http://127.0.0.1:8080"),
-            ("host = \"0.0.0.0\"", "http://127.0.0.1:3000"),
-            ("host = \"::\"", "http://[::1]:3000"),
-            ("host = \"10.0.0.1\"", "http://10.0.0.1:3000"),
-        ] {
-            assert_eq!(local_url(&server(toml)), url);
-        }
-    }
-
-    #[test]
-    fn an_address_without_a_scheme_is_none() {
-        let reach = |url: &str| Reach { url: Some(url.to_owned()), key_env: None };
-        let client = |url: &str| Client::new(&reach(url), &server(""));
-        for url in ["localhost:3000", "ftp://x", "", "http://", "http://a/?b=c"] {
-            assert!(matches!(client(url), Err(Problem::Usage(_))), "{url}");
-        }
-        assert_eq!(client("http://a:1/").ok().unwrap().base(), "http://a:1");
-    }
 
     #[test]
     fn a_variable_that_is_named_must_hold_a_key() {
@@ -280,18 +187,11 @@ mod tests {
         assert!(matches!(key(None, absent()), Ok(None)));
         assert!(key(Some("MINE"), absent()).is_err());
         for bad in ["", "two words", "a\nb", "schl\u{fc}ssel"] {
-            let problem = key(None, Ok(bad.to_owned())).err().unwrap().told();
+            let problem = key(None, Ok(bad.to_owned())).err().unwrap().line();
             assert!(problem.contains(KEY_VARIABLE), "{problem}");
             assert!(bad.is_empty() || !problem.contains(bad), "{problem}");
         }
         let found = key(Some("MINE"), Ok("k-1".to_owned())).ok().flatten().unwrap();
         assert_eq!(found.expose(), "k-1");
-    }
-
-    #[test]
-    fn problems_cannot_steer_a_terminal() {
-        let message = "no \u{1b}[31msuch\nmodel".to_owned();
-        let told = Problem::Ended { code: "X".to_owned(), message }.told();
-        assert!(!told.chars().any(char::is_control), "{told:?}");
     }
 }

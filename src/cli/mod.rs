@@ -1,17 +1,26 @@
-//! The commands that ask a running gateway: one prompt from the shell, and the live list in the
-//! terminal.
+//! The commands: the gateway itself, and what is asked of one from the shell.
 //!
-//! They speak the gateway's own API like any other client. What they print goes to a terminal, and
-//! the names and texts in it are other people's: [`printable`] takes from them what a terminal would
-//! obey.
+//! Those that ask a running gateway speak its own API like any other client. What they print goes to a
+//! terminal, and the names and texts in it are other people's: [`printable`] takes from them what a
+//! terminal would obey.
 //!
-//! - [`chat`]: `tidegate chat`.
-//! - [`top`]: `tidegate top`.
-//! - [`client`]: how both reach the gateway, with which key, and what can go wrong.
+//! - [`serve`], [`check`], [`simulate`], [`health`], [`chat`], [`top`]: a command each.
+//! - [`place`]: where a gateway is found; `client`: how it is asked, and with which key.
+//! - [`output`]: how commands write and end; [`problem`]: what can go wrong, and the exit codes.
+//! - `signals`: what ends a command from outside.
 
 pub mod chat;
-pub mod client;
+pub mod check;
+mod client;
+pub mod health;
+pub mod output;
+pub mod place;
 pub mod printable;
+pub mod problem;
+pub mod serve;
+mod signals;
+pub mod simulate;
 pub mod top;
 
 pub use client::Reach;
+pub use problem::Problem;

@@ -9,6 +9,8 @@ use super::section::Section;
 
 /// Shorter keys can be guessed.
 const MIN_KEY_CHARS: usize = 32;
+/// What stands in the place of a key in examples, which everybody can read.
+const PLACEHOLDER: &str = "replace-me";
 /// The name of the key in `auth.key`.
 const DEFAULT_NAME: &str = "default";
 
@@ -56,6 +58,7 @@ impl fmt::Debug for ApiKey {
 impl Auth {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let single = section.optional("key", &kind::secret(MIN_KEY_CHARS));
+        refuse_placeholder(section, single.as_ref());
         let single = single.map(|key| ApiKey {
             name: DEFAULT_NAME.to_owned(),
             key,
@@ -76,6 +79,7 @@ impl ApiKey {
     fn read(section: &mut Section<'_>, others: &[Self]) -> Option<Self> {
         let name = section.required("name", &kind::name(64, "._@-"));
         let key = section.required("key", &kind::secret(MIN_KEY_CHARS));
+        refuse_placeholder(section, key.as_ref());
         let admin = section.get("admin", &kind::boolean(), false);
         let priority = kind::choice(&Priority::ALL, Priority::as_str);
         let priority = section.get("priority", &priority, Priority::default());
@@ -88,6 +92,15 @@ impl ApiKey {
             section.conflict("key", explanation);
         }
         Some(Self { name: name?, key: key?, admin, priority })
+    }
+}
+
+fn refuse_placeholder(section: &mut Section<'_>, key: Option<&Secret>) {
+    if key.is_some_and(|key| key.expose().starts_with(PLACEHOLDER)) {
+        let explanation = format!(
+            "must be a key of your own, not `{PLACEHOLDER}...`: `openssl rand -hex 32` makes one"
+        );
+        section.conflict("key", explanation);
     }
 }
 
@@ -120,6 +133,25 @@ mod tests {
             "auth.keys[1].name = \"a\" (tidegate.toml:5): must be unique: another key has it too\n\
              auth.keys[2].key = ******** (tidegate.toml:9): must be unique: `a` has the same key"
         );
+    }
+
+    #[test]
+    fn the_key_of_an_example_opens_nothing() {
+        let said =
+            "must be a key of your own, not `replace-me...`: `openssl rand -hex 32` makes one";
+        let key = "replace-me-with-64-random-hex-digits";
+        let text =
+            format!("[auth]\nkey = \"{key}\"\n[[auth.keys]]\nname = \"a\"\nkey = \"{key}-2\"\n");
+        assert_eq!(
+            Config::parse(&text, []).unwrap_err().to_string(),
+            format!(
+                "auth.key = ******** (tidegate.toml:2): {said}\n\
+                 auth.keys[0].key = ******** (tidegate.toml:5): {said}"
+            )
+        );
+        let env = [("AUTH_KEY".to_owned(), key.to_owned())];
+        let faults = Config::parse("", env).unwrap_err().to_string();
+        assert_eq!(faults, format!("auth.key = ******** (AUTH_KEY): {said}"));
     }
 
     #[test]

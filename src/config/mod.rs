@@ -207,6 +207,22 @@ fn load_text(
     text: &str,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, Faults> {
+    let (mut config, report) = read_text(name, text, env);
+    let Report { faults, effective, warnings } = report;
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    let effective: Arc<[_]> = effective.into();
+    config.shown = Shown(Arc::clone(&effective));
+    Ok(Loaded { config, effective, warnings })
+}
+
+/// What can be read of it, with the defaults in place of what is wrong.
+fn read_text(
+    name: &str,
+    text: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> (Config, Report) {
     let mut report = Report::default();
     // What cannot be parsed is a fault, and the rest is read all the same.
     let document = Document::parse(name, text).unwrap_or_else(|fault| {
@@ -222,12 +238,6 @@ fn load_text(
         Environment::default()
     });
     let sources = Sources { document: &document, environment: &environment };
-    let mut config = Section::read_root(sources, &mut report, Config::read);
-    let Report { faults, effective, warnings } = report;
-    if !faults.is_empty() {
-        return Err(Faults(faults));
-    }
-    let effective: Arc<[_]> = effective.into();
-    config.shown = Shown(Arc::clone(&effective));
-    Ok(Loaded { config, effective, warnings })
+    let config = Section::read_root(sources, &mut report, Config::read);
+    (config, report)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::fault::{Fault, Faults, Problem, Source};
-use super::{Loaded, load_text};
+use super::{Loaded, Server, load_text, read_text};
 
 /// Read if it is there, when no other file is asked for.
 const DEFAULT_FILE: &str = "config/tidegate.toml";
@@ -54,6 +54,23 @@ impl Origin {
     pub fn load(&self, text: Option<&str>) -> Result<Loaded, Faults> {
         let name = self.path.display().to_string();
         load_text(&name, text.unwrap_or_default(), self.environment.iter().cloned())
+    }
+
+    /// Where the gateway listens, for those who only ask it: whatever else is wrong, a key that only the
+    /// gateway is given for instance, is none of theirs.
+    ///
+    /// # Errors
+    /// What is wrong with that section, and a file that cannot be read at all.
+    pub fn server(&self) -> Result<Server, Faults> {
+        let text = self.text()?.unwrap_or_default();
+        let name = self.path.display().to_string();
+        let (config, report) = read_text(&name, &text, self.environment.iter().cloned());
+        let is_its = |fault: &Fault| {
+            let is_unread = matches!(fault.problem, Problem::Syntax(_) | Problem::Unreadable(_));
+            is_unread || fault.key.split('.').next() == Some("server")
+        };
+        let faults: Vec<_> = report.faults.into_iter().filter(is_its).collect();
+        if faults.is_empty() { Ok(config.server) } else { Err(Faults(faults)) }
     }
 
     /// The fault that there is no file.

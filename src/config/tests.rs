@@ -200,10 +200,12 @@ fn the_example_is_right_where_it_is_commented_out() {
         [("UPSTREAM_API_KEY", "x"), ("UPSTREAM_API_KEY_2", "y"), ("COLLECTOR_AUTHORIZATION", "z")];
     let found = parse(&text, &env).unwrap_err().0;
     let keys: Vec<_> = found.iter().map(|fault| fault.key.as_str()).collect();
-    // Its certificate is not there; all else is in order.
-    assert_eq!(keys, ["server.tls.certificate", "server.tls.key"]);
+    // Its certificate is not there, and its keys are everybody's; all else is in order.
+    let own = ["server.tls.certificate", "server.tls.key", "auth.key", "auth.keys[0].key"];
+    assert_eq!(keys, own);
 
     let text = text.replace("config/tls/certificate.pem", "Cargo.toml");
+    let text = text.replace("replace-me-with-64-", "canary-canary-canary-");
     let example = parse(&text.replace("config/tls/key.pem", "Cargo.toml"), &env).unwrap();
     let minimal = "[[models]]\nname = \"llama3.2\"\nprovider = \"ollama\"\n";
     let minimal = parse(minimal, &[]).unwrap();

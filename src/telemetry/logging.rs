@@ -59,7 +59,7 @@ pub fn init(log: &Log) -> io::Result<Logging> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(output.clone())
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal() && colours_are_wanted())
         .with_target(false)
         .with_span_events(FmtSpan::NONE);
     let started = match log.format {
@@ -70,6 +70,12 @@ pub fn init(log: &Log) -> io::Result<Logging> {
         tracing::debug!("logging was already set up");
     }
     Ok(Logging(output))
+}
+
+/// <https://no-color.org>: not where it is set to anything.
+#[must_use]
+pub fn colours_are_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Of a request that is logged within: its id and nothing else a client chose but, if it is one, the id of its

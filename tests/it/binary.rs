@@ -99,3 +99,15 @@ fn every_fault_of_the_configuration_is_listed_and_the_exit_code_is_two() {
     }
     assert_eq!(run(&["no-such-command"]).0, Some(2));
 }
+
+#[test]
+fn every_commands_help_has_the_exit_codes() {
+    for command in ["", "serve", "check", "simulate", "health", "chat", "top"] {
+        let help: Vec<_> = [command, "--help"].into_iter().filter(|it| !it.is_empty()).collect();
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(help).output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        for code in ["\n  0 ", "\n  1 ", "\n  2 ", "129, 130, 131, 143", "\n  141 "] {
+            assert!(output.status.success() && told.contains(code), "{command}: {told}");
+        }
+    }
+}

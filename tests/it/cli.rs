@@ -4,7 +4,7 @@
 use std::process::{ExitStatus, Output, Stdio};
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -16,45 +16,61 @@ use crate::upstream::{
     Gate, PATIENCE, Step, Upstream, openai_answer, openai_token, refusal, sse_head,
 };
 
-fn command(gateway: &TestGateway, arguments: &[&str]) -> Command {
+pub fn command(gateway: &TestGateway, arguments: &[&str]) -> Command {
     command_at(&format!("http://{}", gateway.address()), arguments)
 }
 
-fn command_at(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+pub fn command_at(url: &str, arguments: &[&str]) -> Command {
     let (name, rest) = arguments.split_first().unwrap();
-    command.arg(name).args(["--url", url]).args(rest);
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    plain(&[&[*name, "--url", url], rest].concat())
+}
+
+/// The program in an empty environment.
+pub fn plain(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(arguments).env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     command
 }
 
-async fn run(mut command: Command) -> Output {
-    timeout(PATIENCE, command.output()).await.unwrap().unwrap()
+pub async fn run(mut command: Command) -> Output {
+    // Unlike `output`, it leaves the outputs where the test has put them.
+    let child = command.spawn().unwrap();
+    timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap()
 }
 
-fn told(output: &Output) -> (Option<i32>, String, String) {
+pub fn told(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-async fn ended(child: &mut Child) -> ExitStatus {
+pub async fn ended(child: &mut Child) -> ExitStatus {
     timeout(PATIENCE, child.wait()).await.unwrap().unwrap()
 }
 
 fn interrupt(child: &Child) {
-    let pid = child.id().unwrap().to_string();
-    let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap();
+    signal(child.id().unwrap(), "INT");
+}
+
+pub fn signal(process: u32, name: &str) {
+    let process = process.to_string();
+    let sent = std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap();
     assert!(sent.success());
 }
 
-async fn read_until(child: &mut Child, text: &str) {
+pub async fn read_until(child: &mut Child, text: &str) -> String {
     let stdout = child.stdout.as_mut().unwrap();
     let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains(text) {
-        let read = timeout(PATIENCE, stdout.read_buf(&mut seen)).await.unwrap().unwrap();
-        assert_ne!(read, 0, "it ended after {seen:?}");
-    }
+    let reading = async {
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let read = stdout.read_buf(&mut seen).await.unwrap();
+            assert_ne!(read, 0, "it ended after {:?}", String::from_utf8_lossy(&seen));
+        }
+    };
+    // Of it all: a list that is drawn anew never falls silent.
+    timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("no {text:?} came"));
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 #[actix_web::test]
@@ -125,6 +141,8 @@ async fn an_answer_that_breaks_off_is_a_failure_with_a_reason() {
     let (code, text, error) = told(&run(command(&gateway, &["chat", "cut"])).await);
     assert_eq!((code, text.as_str()), (Some(1), "one"));
     assert!(error.contains("TRUNCATED"), "{error}");
+    let (code, _, error) = told(&run(command(&gateway, &["chat", ""])).await);
+    assert_eq!((code, error.matches("messages[0].content").count()), (Some(1), 1), "{error}");
     let (code, text, error) = told(&run(command(&gateway, &["chat", "refused"])).await);
     assert_eq!((code, text.as_str()), (Some(1), ""));
     assert!(error.starts_with("tidegate: ") && error.lines().count() == 1, "{error}");
@@ -182,7 +200,7 @@ async fn who_reads_no_further_cancels_the_stream() {
 }
 
 /// Passes connections on to the gateway, the first so many of them only until it has answered `text`.
-async fn cutting_proxy(gateway: &TestGateway, cuts: usize, text: &'static str) -> String {
+pub async fn cutting_proxy(gateway: &TestGateway, cuts: usize, text: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, to) = (format!("http://{}", listener.local_addr().unwrap()), gateway.address());
     actix_rt::spawn(async move {
@@ -296,59 +314,5 @@ async fn the_list_is_one_table_of_the_streams_that_the_key_may_see() {
     assert!(code == Some(2) && error.contains("--once"), "{error}");
     drop(live);
     upstream.wait_for_aborts(1).await;
-    gateway.inner.shutdown().await;
-}
-
-/// Runs a command on a terminal of its own, by `script` of util-linux.
-fn on_a_terminal(url: &str, arguments: &str) -> Command {
-    let program = env!("CARGO_BIN_EXE_tidegate");
-    let mut command = Command::new("script");
-    command.args(["-qefc", &format!("stty rows 20 cols 120; {program} {arguments} --url {url}")]);
-    command.arg("/dev/null").env("TERM", "xterm").env("NO_COLOR", "1");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    command
-}
-
-#[actix_web::test]
-async fn a_stream_is_found_and_cancelled_on_the_terminal() {
-    let upstream = Upstream::start(|_| vec![sse_head(), openai_token("one"), Step::Silence]).await;
-    let gateway = TestGateway::before(&upstream).await;
-    let mut live = gateway.client.open("/api/chat", &native("hi")).await;
-    live.read_until("one").await;
-    let id = live.header("x-stream-id").unwrap().to_owned();
-    let url = format!("http://{}", gateway.address());
-    let mut child = on_a_terminal(&url, "top --interval 0.1").spawn().unwrap();
-    let mut keys = child.stdin.take().unwrap();
-    read_until(&mut child, &id[..8]).await;
-    keys.write_all(b"j").await.unwrap();
-    read_until(&mut child, "\u{1b}[7m").await;
-    keys.write_all(b"c").await.unwrap();
-    read_until(&mut child, &format!("cancel the stream {id}?")).await;
-    keys.write_all(b"y").await.unwrap();
-    upstream.wait_for_aborts(1).await;
-    assert!(live.whole().await.text().contains("chat.cancelled"));
-    keys.write_all(b"q").await.unwrap();
-    // The terminal is given back.
-    read_until(&mut child, "\u{1b}[?1049l").await;
-    assert_eq!(ended(&mut child).await.code(), Some(0));
-    gateway.inner.shutdown().await;
-}
-
-#[actix_web::test]
-async fn an_answer_cannot_steer_the_terminal_and_its_progress_is_told_there() {
-    let upstream = Upstream::start(|_| openai_answer(&["a\u{1b}]0;owned\u{7}", "b\r\n"])).await;
-    let gateway = TestGateway::before(&upstream).await;
-    let url = format!("http://{}", gateway.address());
-    let mut child = on_a_terminal(&url, "chat hi").spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut shown = String::new();
-    timeout(PATIENCE, async { while lines.read_line(&mut shown).await.unwrap() > 0 {} })
-        .await
-        .unwrap();
-    assert!(shown.contains("a\u{fffd}]0;owned\u{fffd}b\u{fffd}"), "{shown:?}");
-    assert!(!shown.contains("\u{1b}]") && !shown.contains('\u{7}'), "{shown:?}");
-    assert!(shown.contains("tokens, first after "), "{shown:?}");
-    assert_eq!(ended(&mut child).await.code(), Some(0));
     gateway.inner.shutdown().await;
 }

@@ -1,5 +1,6 @@
 //! TLS with rustls, over HTTP/1.1 and HTTP/2.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::http::Version;
@@ -10,6 +11,37 @@ use crate::collector::{Collector, attribute};
 use crate::gateway::{TestGateway, openai_model};
 use crate::upstream::{Upstream, openai_answer};
 
+/// A certificate that no authority has signed, and its key, in files.
+pub struct Material {
+    pub folder: PathBuf,
+    certificate: CertificateDer<'static>,
+}
+
+impl Material {
+    pub fn make() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = std::env::temp_dir().join(format!("tidegate-tls-{}", rand::random::<u64>()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { folder, certificate: made.cert.der().clone() }
+    }
+
+    /// The configuration of a listener that shows it.
+    pub fn section(&self) -> String {
+        let folder = self.folder.display();
+        format!(
+            "[server.tls]\ncertificate = \"{folder}/certificate.pem\"\nkey = \"{folder}/key.pem\"\n"
+        )
+    }
+}
+
+impl Drop for Material {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
 /// A gateway with a certificate of its own, and what a client must trust to reach it. `server` and
 /// `model` are further keys of these sections. Its metrics are on a port without TLS, for the
 /// gateway's own client.
@@ -18,22 +50,25 @@ pub async fn start(
     server: &str,
     model: &str,
 ) -> (TestGateway, CertificateDer<'static>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let folder = std::env::temp_dir().join(format!("tidegate-tls-{}", rand::random::<u64>()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let made = Material::make();
+    (start_with(&made, upstream, server, model).await, made.certificate.clone())
+}
+
+/// The same with material that is there for longer.
+pub async fn start_with(
+    made: &Material,
+    upstream: &Upstream,
+    server: &str,
+    model: &str,
+) -> TestGateway {
     let toml = format!(
-        "[server.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n{}",
-        certificate.display(),
-        key.display(),
+        "{}[metrics]\nlisten = \"127.0.0.1:0\"\n{}",
+        made.section(),
         openai_model(upstream, model)
     );
     let mut gateway = TestGateway::start_with_server(server, &toml).await;
     gateway.client = Client::new(gateway.inner.metrics_address().unwrap());
-    std::fs::remove_dir_all(folder).unwrap();
-    (gateway, made.cert.der().clone())
+    gateway
 }
 
 fn https_client(trusted: &CertificateDer<'static>, protocols: &[&[u8]]) -> awc::Client {

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use tidegate_protocol::EventName;
 use tidegate_protocol::sse::Frame;
 
-use crate::cli::client::Problem;
+use crate::cli::Problem;
 
 /// One event of an answer.
 #[derive(Debug)]

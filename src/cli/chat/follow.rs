@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::http::{Method, StatusCode};
-use awc::error::SendRequestError;
 use bytes::Bytes;
 use futures::StreamExt;
 use tidegate_protocol::StreamId;
@@ -19,7 +18,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{sleep, timeout};
 
 use super::event::Event;
-use crate::cli::client::{Client, Problem, Response, SILENCE};
+use crate::cli::Problem;
+use crate::cli::client::{Client, Response, SILENCE};
 use crate::http::attach::STREAM_ID;
 use crate::http::resume::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
 
@@ -98,7 +98,7 @@ impl Question {
                 Ok(()) => return Ok(()),
                 Err(problem) => problem,
             };
-            let never_there = losses == 0 && self.id.get().is_none() && is_unreachable(&problem);
+            let never_there = losses == 0 && self.id.get().is_none() && problem.is_unsent();
             if !problem.is_loss() || never_there || losses == MOST_LOSSES {
                 return Err(problem);
             }
@@ -164,10 +164,4 @@ impl Question {
 fn next(decoder: &mut SseDecoder) -> Result<Option<Event>, Problem> {
     let frame = decoder.next_frame().map_err(|failure| Problem::Strange(failure.message))?;
     frame.as_ref().map(Event::of).transpose()
-}
-
-/// Nobody took the connection: the request has not even been sent.
-fn is_unreachable(problem: &Problem) -> bool {
-    let Problem::Unreachable { error, .. } = problem else { return false };
-    matches!(error, SendRequestError::Connect(_) | SendRequestError::Url(_))
 }

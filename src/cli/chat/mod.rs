@@ -15,8 +15,7 @@ mod output;
 mod progress;
 mod screen;
 
-use std::io::{self, Read, Write};
-use std::process::ExitCode;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,21 +25,16 @@ use tokio::time::timeout;
 
 use self::follow::Question;
 use self::screen::Screen;
-use super::client::{Client, Problem, Reach};
-use crate::app::shutdown_signal;
-use crate::config::Server;
+use super::client::{Client, Reach};
+use super::output::tell;
+use super::problem::Problem;
+use super::signals::{ENDS, Signals};
+use crate::config::Origin;
 
 /// A longer prompt is not read; the gateway's own limits are below.
 const PROMPT_BYTES: u64 = 16 * 1024 * 1024;
 /// Whoever interrupts does not want to wait.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
-
-/// Bad usage, as clap's own exit code.
-const EXIT_USAGE: u8 = 2;
-/// As shells tell an end by SIGPIPE, SIGINT and SIGTERM: 128 and the signal's number.
-const EXIT_PIPE: u8 = 141;
-const EXIT_INTERRUPTED: u8 = 130;
-const EXIT_TERMINATED: u8 = 143;
 
 /// One prompt, and how it is asked.
 #[derive(Debug, Args)]
@@ -63,49 +57,24 @@ pub struct Chat {
     prompt: String,
 }
 
-/// Why a chat ended before its answer did.
-enum Stop {
-    Signal(&'static str),
-    Problem(Problem),
-}
-
-impl<P: Into<Problem>> From<P> for Stop {
-    fn from(problem: P) -> Self {
-        Self::Problem(problem.into())
-    }
-}
-
 impl Chat {
     /// Asks, and prints the answer to its end.
-    pub async fn run(self, local: &Server) -> ExitCode {
-        let begun = self.begin(local);
-        let stop = match begun {
-            Ok(question) => match self.converse(&question).await {
-                Ok(()) => return ExitCode::SUCCESS,
-                Err(stop) => {
-                    abandon(&question, &stop).await;
-                    stop
-                }
-            },
-            Err(problem) => Stop::Problem(problem),
-        };
-        let (code, told) = match stop {
-            Stop::Signal("SIGINT") => (EXIT_INTERRUPTED, None),
-            Stop::Signal(_) => (EXIT_TERMINATED, None),
-            Stop::Problem(Problem::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                (EXIT_PIPE, None)
-            }
-            Stop::Problem(problem @ Problem::Usage(_)) => (EXIT_USAGE, Some(problem)),
-            Stop::Problem(problem) => (1, Some(problem)),
-        };
-        if let Some(problem) = told {
-            tell(&problem.told());
+    ///
+    /// # Errors
+    /// Why it was not printed to its end.
+    pub async fn run(self, origin: &Origin) -> Result<(), Problem> {
+        let question = self.begin(origin)?;
+        // It listens before anything is asked: what has begun must be cancellable.
+        let mut signals = Signals::listen(ENDS);
+        let end = self.converse(&question, &mut signals).await;
+        if end.as_ref().is_err_and(may_run_on) {
+            abandon(&question, &mut signals).await;
         }
-        ExitCode::from(code)
+        end
     }
 
-    fn begin(&self, local: &Server) -> Result<Question, Problem> {
-        let client = Client::new(&self.reach, local)?;
+    fn begin(&self, origin: &Origin) -> Result<Question, Problem> {
+        let client = Client::new(&self.reach, origin)?;
         let prompt =
             if self.prompt == "-" { read_prompt(io::stdin().lock())? } else { self.prompt.clone() };
         Ok(Question::new(client, self.body(&prompt)?))
@@ -124,38 +93,41 @@ impl Chat {
         Ok(body.into())
     }
 
-    async fn converse(&self, question: &Question) -> Result<(), Stop> {
-        // It listens before anything is asked: what has begun must be cancellable.
-        let signal = shutdown_signal();
+    async fn converse(&self, question: &Question, signals: &mut Signals) -> Result<(), Problem> {
         let mut screen = Screen::new(self.json);
         let told = async { screen.tell_all(question.ask()).await };
         let end = tokio::select! {
             biased;
-            signal = signal => Err(Stop::Signal(signal)),
-            end = told => end.map_err(Stop::from),
+            signal = signals.next() => Err(Problem::Signal(signal)),
+            end = told => end,
         };
         screen.leave();
         end
     }
 }
 
-/// Ends a stream whose answer nobody waits for any more.
-async fn abandon(question: &Question, stop: &Stop) {
-    // A refusal or an end by the gateway's own word leaves nothing to cancel.
-    if matches!(stop, Stop::Problem(problem) if !matches!(problem, Problem::Output(_))) {
-        return;
+/// Whether the stream may be at work still: not where it was refused, was ended by the gateway's own word
+/// or was never asked for.
+fn may_run_on(problem: &Problem) -> bool {
+    match problem {
+        Problem::Signal(_) | Problem::Output(_) | Problem::Strange(_) => true,
+        _ => problem.is_loss() && !problem.is_unsent(),
     }
+}
+
+/// Ends a stream whose answer nobody waits for any more.
+async fn abandon(question: &Question, signals: &mut Signals) {
     let cancelled = tokio::select! {
         cancelled = timeout(CANCEL_TIME, question.cancel()) => {
             let late = || Err(Problem::Lost("the gateway takes too long".to_owned()));
             cancelled.unwrap_or_else(|_| late())
         }
         // Asked twice: at once, then.
-        _ = shutdown_signal() => return,
+        _ = signals.next() => return,
     };
     match cancelled {
         Ok(()) => tell("cancelled"),
-        Err(problem) => tell(&format!("not cancelled: {}", problem.told())),
+        Err(problem) => tell(&format!("not cancelled: {}", problem.line())),
     }
 }
 
@@ -183,11 +155,6 @@ fn read_prompt(input: impl Read) -> Result<String, Problem> {
         return Err(Problem::Usage(format!("a prompt has at most {PROMPT_BYTES} bytes")));
     }
     Ok(prompt)
-}
-
-fn tell(message: &str) {
-    // An error on standard error has nowhere to be told.
-    let _ = writeln!(io::stderr(), "tidegate: {message}");
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::event::{Done, Event, Said};
+use crate::cli::printable;
 
 /// To the line's begin, and nothing on it.
 const CLEAR: &str = "\r\u{1b}[2K";
@@ -103,20 +104,28 @@ fn seconds(time: Duration) -> String {
 /// A line that is written anew, on a terminal.
 pub struct StatusLine<W> {
     terminal: W,
+    /// How wide that is, at this moment; none where it does not tell.
+    columns: fn() -> Option<usize>,
     is_shown: bool,
 }
 
 impl<W: Write> StatusLine<W> {
     #[must_use]
-    pub fn new(terminal: W) -> Self {
-        Self { terminal, is_shown: false }
+    pub fn new(terminal: W, columns: fn() -> Option<usize>) -> Self {
+        Self { terminal, columns, is_shown: false }
     }
 
+    /// Shows what of a text fits into the line: behind a wider one the terminal would begin another, and
+    /// only that would be cleared.
+    ///
     /// # Errors
     /// What writing fails with.
     pub fn show(&mut self, text: &str) -> io::Result<()> {
+        let Some(columns) = (self.columns)() else { return Ok(()) };
         self.is_shown = true;
-        write!(self.terminal, "{CLEAR}{text}")?;
+        // The last column is the cursor's.
+        let text = printable::column(text, columns.saturating_sub(1));
+        write!(self.terminal, "{CLEAR}{}", text.trim_end())?;
         self.terminal.flush()
     }
 
@@ -180,8 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_shorter_than_the_terminal_is_wide() {
+        let mut line = StatusLine::new(Vec::new(), || Some(5));
+        line.show("waiting").unwrap();
+        line.show("日本語").unwrap();
+        assert_eq!(line.terminal, "\r\u{1b}[2Kwait\r\u{1b}[2K日本".as_bytes());
+        let mut line = StatusLine::new(Vec::new(), || None);
+        line.show("waiting").unwrap();
+        line.clear().unwrap();
+        assert!(line.terminal.is_empty());
+    }
+
+    #[test]
     fn a_line_that_was_not_shown_is_not_cleared() {
-        let mut line = StatusLine::new(Vec::new());
+        let mut line = StatusLine::new(Vec::new(), || Some(80));
         line.clear().unwrap();
         assert!(line.terminal.is_empty());
         line.show("a").unwrap();

@@ -1,6 +1,9 @@
 //! What of an answer is shown where: the text on standard output, its progress on standard error.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,34 +15,69 @@ use super::event::{Done, Event, Said};
 use super::follow::News;
 use super::output::Output;
 use super::progress::{Progress, StatusLine};
-use super::tell;
-use crate::cli::client::Problem;
-use crate::cli::printable;
+use crate::cli::output::tell;
+use crate::cli::{Problem, printable};
 
 const TICK: Duration = Duration::from_millis(200);
+
+/// What standard output is. Two writers on one terminal would spoil each other's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sink {
+    Terminal,
+    /// A file: nothing of it is seen beside the progress.
+    File,
+    /// Whoever reads it may write to the terminal, and when is not known.
+    Pipe,
+}
+
+impl Sink {
+    fn of(output: &(impl AsFd + IsTerminal)) -> Self {
+        if output.is_terminal() {
+            return Self::Terminal;
+        }
+        let metadata = output.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+        // A device that is no terminal is `/dev/null` or the like.
+        let is_quiet = |kind: std::fs::FileType| kind.is_file() || kind.is_char_device();
+        if metadata.is_ok_and(|it| is_quiet(it.file_type())) { Self::File } else { Self::Pipe }
+    }
+}
 
 /// Where the answer and its progress are shown.
 pub struct Screen {
     json: bool,
-    is_terminal: bool,
+    sink: Sink,
     output: Output,
     progress: Progress,
+    /// Whether anything is told of it on standard error.
+    is_told: bool,
+    /// None where lines cannot be written anew.
     status: Option<StatusLine<io::Stderr>>,
-    /// Whether what was written stands within a line.
-    in_line: bool,
+    written: Written,
+}
+
+/// What was written so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    /// Up to the end of a line.
+    Lines,
+    /// Up to somewhere within one.
+    WithinLine,
 }
 
 impl Screen {
     #[must_use]
     pub fn new(json: bool) -> Self {
-        let status = io::stderr().is_terminal().then(|| StatusLine::new(io::stderr()));
+        let is_told = io::stderr().is_terminal();
+        let is_able = is_told && std::env::var_os("TERM").is_none_or(|name| name != "dumb");
         Self {
             json,
-            is_terminal: io::stdout().is_terminal(),
+            sink: Sink::of(&io::stdout()),
             output: Output::start(io::stdout()),
             progress: Progress::new(Instant::now()),
-            status,
-            in_line: false,
+            is_told,
+            status: is_able.then(|| StatusLine::new(io::stderr(), columns)),
+            written: Written::Nothing,
         }
     }
 
@@ -54,9 +92,12 @@ impl Screen {
         let done = end?;
         written?;
         let summary = self.progress.summary(&done, Instant::now());
-        if let Some(status) = &mut self.status {
-            // An error on standard error has nowhere to be told.
-            let _ = status.clear();
+        self.clear();
+        if self.is_told {
+            if self.sink == Sink::Pipe && self.written != Written::Nothing {
+                // The reader may be within a line still.
+                let _ = writeln!(io::stderr());
+            }
             tell(&printable::name(&summary));
         }
         Ok(())
@@ -82,7 +123,7 @@ impl Screen {
                 }
                 Some(News::Lost(problem)) => {
                     self.progress.lost();
-                    self.show(&format!("{}; going on", problem.told()));
+                    self.show(&format!("{}; going on", problem.line()));
                 }
                 Some(News::Failed(problem)) => return Err(problem),
                 None => return Err(Problem::Lost("without a word".to_owned())),
@@ -94,14 +135,14 @@ impl Screen {
     async fn tell(&mut self, event: Event) -> Result<Option<Done>, Problem> {
         self.progress.saw(&event, Instant::now());
         if self.json {
-            self.write(shown(line(&event)?, self.is_terminal)).await?;
+            self.write(shown(line(&event)?, self.sink)).await?;
         }
         match event.said {
             Said::Piece(piece) if !self.json && !piece.content.is_empty() => {
-                self.write(shown(piece.content, self.is_terminal)).await?;
+                self.write(shown(piece.content, self.sink)).await?;
             }
             Said::Done(done) => {
-                if self.in_line {
+                if self.written == Written::WithinLine {
                     self.write("\n".to_owned()).await?;
                 }
                 return Ok(Some(done));
@@ -115,18 +156,20 @@ impl Screen {
     }
 
     async fn write(&mut self, text: String) -> Result<(), Problem> {
-        if self.is_terminal
-            && let Some(status) = &mut self.status
-        {
-            let _ = status.clear();
+        if self.sink != Sink::File {
+            self.clear();
         }
-        self.in_line = !text.ends_with('\n');
+        self.written = if text.ends_with('\n') { Written::Lines } else { Written::WithinLine };
         Ok(self.output.write(text).await?)
     }
 
-    /// Two writers on one terminal would spoil each other's lines.
     fn shows_progress(&self) -> bool {
-        self.status.is_some() && !(self.is_terminal && self.in_line)
+        let is_free = match self.sink {
+            Sink::Terminal => self.written != Written::WithinLine,
+            Sink::File => true,
+            Sink::Pipe => self.written == Written::Nothing,
+        };
+        self.status.is_some() && is_free
     }
 
     fn show(&mut self, text: &str) {
@@ -139,18 +182,29 @@ impl Screen {
 
     /// What is told next begins on a line of its own.
     pub fn leave(&mut self) {
+        self.clear();
+        if self.is_told && self.sink != Sink::File && self.written == Written::WithinLine {
+            let _ = writeln!(io::stderr());
+        }
+    }
+
+    fn clear(&mut self) {
         if let Some(status) = &mut self.status {
+            // An error on standard error has nowhere to be told.
             let _ = status.clear();
-            if self.is_terminal && self.in_line {
-                let _ = writeln!(io::stderr());
-            }
         }
     }
 }
 
+/// How wide the terminal is that progress is shown on.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(size.ws_col.into()).filter(|columns| *columns > 0)
+}
+
 /// A piece of the answer as it is written: as it came, but for terminals, which obey.
-fn shown(content: String, is_terminal: bool) -> String {
-    if is_terminal { printable::text(&content).into_owned() } else { content }
+fn shown(content: String, sink: Sink) -> String {
+    if sink == Sink::Terminal { printable::text(&content).into_owned() } else { content }
 }
 
 #[derive(Serialize)]
@@ -173,7 +227,8 @@ mod tests {
     #[test]
     fn only_a_terminal_is_kept_from_what_it_would_obey() {
         let evil = "a\u{1b}[2J\r\n";
-        assert_eq!(shown(evil.to_owned(), false), evil);
-        assert_eq!(shown(evil.to_owned(), true), "a\u{fffd}[2J\u{fffd}\n");
+        assert_eq!(shown(evil.to_owned(), Sink::File), evil);
+        assert_eq!(shown(evil.to_owned(), Sink::Pipe), evil);
+        assert_eq!(shown(evil.to_owned(), Sink::Terminal), "a\u{fffd}[2J\u{fffd}\n");
     }
 }

@@ -18,9 +18,7 @@ mod table;
 mod terminal;
 mod view;
 
-use std::io::{self, IsTerminal, Write};
-use std::pin::pin;
-use std::process::ExitCode;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use clap::Args;
@@ -31,11 +29,14 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::lists::{Lists, Models, Streams};
-use self::terminal::Terminal;
+use self::terminal::{Terminal, ask_to_stop};
 use self::view::{View, Wish};
-use super::client::{Client, Problem, Reach};
-use crate::app::shutdown_signal;
-use crate::config::Server;
+use super::client::{Client, Reach};
+use super::output::print;
+use super::problem::Problem;
+use super::signals::{ENDS, STOP, Signals};
+use crate::config::Origin;
+use crate::telemetry::logging::colours_are_wanted;
 
 /// One list is asked for at a time, and cancels come from one pair of hands.
 const REPORTS: usize = 8;
@@ -61,17 +62,12 @@ enum Report {
 
 impl Top {
     /// Shows the list until it is left.
-    pub async fn run(self, local: &Server) -> ExitCode {
-        let client = Client::new(&self.reach, local);
-        let shown = match client {
-            Ok(client) if self.once => once(&client).await,
-            Ok(client) => self.watch(&client).await,
-            Err(problem) => Err(problem),
-        };
-        let Err(problem) = shown else { return ExitCode::SUCCESS };
-        // An error on standard error has nowhere to be told.
-        let _ = writeln!(io::stderr(), "tidegate: {}", problem.told());
-        ExitCode::from(if matches!(problem, Problem::Usage(_)) { 2 } else { 1 })
+    ///
+    /// # Errors
+    /// Where there is no terminal, and for one table where there is no list.
+    pub async fn run(self, origin: &Origin) -> Result<(), Problem> {
+        let client = Client::new(&self.reach, origin)?;
+        if self.once { once(&client).await } else { self.watch(&client).await }
     }
 
     async fn watch(&self, client: &Client) -> Result<(), Problem> {
@@ -79,7 +75,7 @@ impl Top {
             let message = "this is no terminal; --once prints one table".to_owned();
             return Err(Problem::Usage(message));
         }
-        let mut signal = pin!(shutdown_signal());
+        let mut signals = Signals::listen(ENDS.into_iter().chain([STOP]));
         let mut terminal = Terminal::enter(colours_are_wanted())?;
         let mut keys = EventStream::new();
         let (to, mut reports) = mpsc::channel(REPORTS);
@@ -90,11 +86,15 @@ impl Top {
         loop {
             terminal.draw(&screen::draw(&view, client.base(), Terminal::size()?))?;
             tokio::select! {
-                _ = &mut signal => return Ok(()),
+                signal = signals.next() => match signal {
+                    STOP => terminal::stop()?,
+                    end => return Err(Problem::Signal(end)),
+                },
                 event = keys.next() => match event {
                     Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => {
                         match view.press(key) {
                             Some(Wish::Quit) => return Ok(()),
+                            Some(Wish::Stop) => ask_to_stop()?,
                             Some(Wish::Cancel(id)) => cancel(client, id, &to),
                             None => {}
                         }
@@ -126,10 +126,10 @@ fn take(view: &mut View, report: Report) {
             view.failure = None;
             view.update(lists);
         }
-        Report::Lists(Err(problem)) => view.failure = Some(problem.told()),
+        Report::Lists(Err(problem)) => view.failure = Some(problem.line()),
         Report::Cancelled(id, Ok(())) => view.notice = Some(format!("cancelled {id}")),
         Report::Cancelled(id, Err(problem)) => {
-            view.notice = Some(format!("not cancelled {id}: {}", problem.told()));
+            view.notice = Some(format!("not cancelled {id}: {}", problem.line()));
         }
     }
 }
@@ -155,13 +155,7 @@ async fn read(client: &Client) -> Result<Lists, Problem> {
 async fn once(client: &Client) -> Result<(), Problem> {
     let mut view = View::default();
     view.update(read(client).await?);
-    io::stdout().lock().write_all(table::plain(&view.rows()).as_bytes())?;
-    Ok(())
-}
-
-/// <https://no-color.org>: not where it is set to anything.
-fn colours_are_wanted() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    print(&table::plain(&view.rows()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -43,7 +43,13 @@ fn header(view: &View, gateway: &str) -> Line {
 /// Models with their targets, in so many lines.
 fn models(lists: &Lists, room: usize) -> Vec<Line> {
     let of = |model| std::iter::once(model_line(model, lists)).chain(targets(model));
-    let mut lines: Vec<_> = lists.models.iter().flat_map(of).collect();
+    let mut models: Vec<_> = lists.models.iter().collect();
+    // What there is no room for must not be what is broken.
+    let is_bad = |target: &Target| status(&target.status) == Style::Bad;
+    models.sort_by_key(|model| {
+        (status(&model.status) != Style::Bad, !model.targets.iter().any(is_bad))
+    });
+    let mut lines: Vec<_> = models.into_iter().flat_map(of).collect();
     let hidden = lines.len().saturating_sub(room);
     if hidden > 0 && room > 0 {
         lines.truncate(room - 1);
@@ -67,7 +73,9 @@ fn model_line(model: &Model, lists: &Lists) -> Line {
 }
 
 fn targets(model: &Model) -> impl Iterator<Item = Line> + use<'_> {
-    model.targets.iter().map(target_line)
+    let (bad, others): (Vec<_>, Vec<_>) =
+        model.targets.iter().partition(|target| status(&target.status) == Style::Bad);
+    bad.into_iter().chain(others).map(target_line)
 }
 
 fn target_line(target: &Target) -> Line {
@@ -104,7 +112,7 @@ fn status(status: &str) -> Style {
 /// The titles and the rows around the selected one.
 fn streams(view: &View, width: usize, room: usize) -> Vec<Line> {
     let rows = view.rows();
-    let table = Table::within(&rows, width);
+    let table = Table::within(&rows, width, view.sort);
     let mark = if view.descending { DOWN } else { UP };
     let head = Line::new().with(Style::Strong, table.head(Some((view.sort, mark))));
     let selected = view.position(&rows);
@@ -132,8 +140,9 @@ fn footer(view: &View) -> Line {
         filter => format!("filter {filter}  (Esc clears)  "),
     };
     match (&view.mode, &view.failure, &view.notice) {
-        (Mode::Confirm(id), ..) => Line::new()
-            .with(Style::Warning, format!("cancel the stream {id}? y, or any key for no")),
+        (Mode::Confirm(id), ..) => {
+            Line::new().with(Style::Warning, format!("y/n  cancel the stream {id}?"))
+        }
         (Mode::Filter, ..) => {
             let typed = format!("filter: {}_  (Enter keeps, Esc clears)", view.filter);
             Line::new().with(Style::Strong, typed)
@@ -221,13 +230,36 @@ mod tests {
         let mut view = view(&[("m", 1)]);
         press(&mut view, &[KeyCode::Down, KeyCode::Char('c')]);
         let last = |view: &View| text(&draw(view, "http://a", (100, 9))).pop().unwrap();
-        assert_eq!(last(&view), "cancel the stream s0? y, or any key for no");
+        assert_eq!(last(&view), "y/n  cancel the stream s0?");
         press(&mut view, &[KeyCode::Char('n'), KeyCode::Char('/'), KeyCode::Char('x')]);
         assert!(last(&view).starts_with("filter: x_"));
         press(&mut view, &[KeyCode::Enter]);
         assert!(last(&view).starts_with("filter x  (Esc clears)"));
         view.failure = Some("gone".to_owned());
         assert_eq!(last(&view), "gone");
+    }
+
+    #[test]
+    fn what_is_broken_is_shown_before_what_is_not() {
+        let mut view = view(&[]);
+        let [mut fine, mut mixed, mut gone] = ["fine", "mixed", "gone"].map(|name| model(name, 2));
+        for target in fine.targets.iter_mut().chain(&mut mixed.targets[..1]) {
+            "reachable".clone_into(&mut target.status);
+        }
+        "sound".clone_into(&mut mixed.targets[0].name);
+        "unreachable".clone_into(&mut gone.status);
+        view.lists.models = vec![fine, mixed, gone];
+        let shown = text(&draw(&view, "http://a", (100, 15)));
+        let begins = shown[1..7].iter().map(|line| line.split_whitespace().next().unwrap());
+        assert_eq!(begins.collect::<Vec<_>>(), ["gone", "gpu", "gpu", "mixed", "gpu", "..."]);
+    }
+
+    #[test]
+    fn a_cancel_without_a_stream_says_what_is_missing() {
+        let mut view = view(&[("m", 1)]);
+        press(&mut view, &[KeyCode::Char('c')]);
+        let last = text(&draw(&view, "http://a", (100, 9))).pop().unwrap();
+        assert_eq!(last, "select a stream first, by the arrows");
     }
 
     #[test]

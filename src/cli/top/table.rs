@@ -11,24 +11,38 @@ const SHORT_NAME: usize = 14;
 const GAP: &str = "  ";
 const NONE: &str = "-";
 
-/// How wide each column is.
+/// What goes first where there is no room even so. An id is never left out, nor is what the order goes by.
+const LEAST_FIRST: [Column; 9] = [
+    Column::Buffered,
+    Column::Target,
+    Column::FirstToken,
+    Column::Owner,
+    Column::Rate,
+    Column::State,
+    Column::Tokens,
+    Column::Age,
+    Column::Model,
+];
+
+/// The columns that are shown, and how wide each is.
 #[derive(Debug)]
-pub struct Table([usize; Column::ALL.len()]);
+pub struct Table(Vec<(Column, usize)>);
 
 impl Table {
     /// As wide as the streams need.
     #[must_use]
     pub fn whole(rows: &[&Stream]) -> Self {
-        Self(Column::ALL.map(|column| {
+        let width = |column: Column| {
             let widths = rows.iter().map(|row| printable::width(&text(column, row)));
             // The mark of the order stands behind the title.
             widths.max().unwrap_or(0).max(column.title().len() + 1)
-        }))
+        };
+        Self(Column::ALL.map(|column| (column, width(column))).into())
     }
 
-    /// In so many columns, if names can be shortened to that.
+    /// In so many columns: what is long is shortened, then what matters least is left out.
     #[must_use]
-    pub fn within(rows: &[&Stream], width: usize) -> Self {
+    pub fn within(rows: &[&Stream], width: usize, sorted: Column) -> Self {
         let mut table = Self::whole(rows);
         for (limited, most) in [
             (&[Column::Id] as &[_], SHORT_ID),
@@ -37,17 +51,24 @@ impl Table {
             if table.width() <= width {
                 break;
             }
-            for (column, wide) in Column::ALL.iter().zip(&mut table.0) {
+            for (column, wide) in &mut table.0 {
                 if limited.contains(column) {
                     *wide = (*wide).min(most);
                 }
             }
         }
+        for least in LEAST_FIRST.into_iter().filter(|column| *column != sorted) {
+            if table.width() <= width {
+                break;
+            }
+            table.0.retain(|(column, _)| *column != least);
+        }
         table
     }
 
     fn width(&self) -> usize {
-        self.0.iter().sum::<usize>() + GAP.len() * (Column::ALL.len() - 1)
+        let wide: usize = self.0.iter().map(|(_, wide)| wide).sum();
+        wide + GAP.len() * self.0.len().saturating_sub(1)
     }
 
     /// The titles; one may have a mark.
@@ -65,8 +86,8 @@ impl Table {
     }
 
     fn line(&self, text: impl Fn(Column) -> String) -> String {
-        let cells = Column::ALL.iter().zip(self.0).map(|(column, width)| {
-            let text = text(*column);
+        let cells = self.0.iter().map(|&(column, width)| {
+            let text = text(column);
             let left = width.saturating_sub(printable::width(&text));
             if column.is_number() {
                 printable::column(&format!("{:left$}{text}", ""), width)
@@ -114,10 +135,28 @@ mod tests {
         let mut view = view(&[("a-model-with-quite-a-long-name", 5)]);
         view.lists.streams.streams[0].request_id = "0123456789abcdef0123456789abcdef".to_owned();
         let rows = view.rows();
-        let shown = |width| Table::within(&rows, width).row(rows[0]);
+        let shown = |width| Table::within(&rows, width, Column::Age).row(rows[0]);
         assert!(shown(200).contains("0123456789abcdef0123456789abcdef"));
         let shorter = shown(120);
         assert!(shorter.starts_with("01234567  a-model-with-quite-a-long-name"), "{shorter}");
         assert!(shown(90).starts_with("01234567  a-model-with-q  "));
+    }
+
+    #[test]
+    fn what_matters_least_is_left_out_and_never_what_the_order_goes_by() {
+        let view = view(&[("a-model-with-quite-a-long-name", 5)]);
+        let rows = view.rows();
+        for width in 30..200 {
+            for sorted in Column::ALL {
+                let table = Table::within(&rows, width, sorted);
+                let head = table.head(Some((sorted, '\u{25bc}')));
+                assert!(printable::width(&head) <= width, "{head:?}");
+                assert!(head.contains(&format!("{}\u{25bc}", sorted.title())), "{head:?}");
+                assert!(head.starts_with("ID"), "{head:?}");
+            }
+        }
+        let titles = |width| Table::within(&rows, width, Column::Age).head(None);
+        assert!(titles(80).contains("TOK/S") && !titles(80).contains("BUFFERED"), "{}", titles(80));
+        assert!(titles(60).contains("TOKENS"), "{}", titles(60));
     }
 }

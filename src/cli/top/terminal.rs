@@ -1,6 +1,7 @@
 //! The terminal: taken for as long as the list is shown, given back however that ends.
 
 use std::io::{self, Write};
+use std::{panic, process};
 
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::style::{Attribute, Color, ResetColor, SetAttribute, SetForegroundColor};
@@ -10,8 +11,12 @@ use crossterm::terminal::{
     enable_raw_mode, size,
 };
 use crossterm::{execute, queue};
+use rustix::process::{Signal, getpid, getsid, kill_current_process_group, kill_process};
 
 use super::line::{Line, Style};
+
+/// As a program in Rust exits that panics.
+const PANICKED: i32 = 101;
 
 /// The terminal that the program runs in.
 pub struct Terminal {
@@ -24,10 +29,16 @@ impl Terminal {
     /// # Errors
     /// Where there is none, or it does not obey.
     pub fn enter(colours: bool) -> io::Result<Self> {
-        enable_raw_mode()?;
         // From here on Drop gives it back.
         let terminal = Self { colours };
-        execute!(io::stdout(), EnterAlternateScreen, DisableLineWrap, Hide)?;
+        take()?;
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // On the other screen nobody would see what it says.
+            give_back();
+            tell(info);
+            process::exit(PANICKED);
+        }));
         Ok(terminal)
     }
 
@@ -54,10 +65,38 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // There is nobody left to tell.
-        let _ = execute!(io::stdout(), Show, EnableLineWrap, LeaveAlternateScreen);
-        let _ = disable_raw_mode();
+        give_back();
     }
+}
+
+/// Gives the terminal back for as long as the shell has this program stopped.
+///
+/// # Errors
+/// Where it cannot be taken again.
+pub fn stop() -> io::Result<()> {
+    give_back();
+    kill_process(getpid(), Signal::STOP)?;
+    take()
+}
+
+/// Asks all that the shell has started together to stop, as the terminal would at Ctrl-Z if its keys did
+/// not come one by one. Without a shell above nobody could have them go on.
+pub fn ask_to_stop() -> io::Result<()> {
+    if getsid(None)? == getpid() {
+        return Ok(());
+    }
+    Ok(kill_current_process_group(Signal::TSTP)?)
+}
+
+fn take() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, DisableLineWrap, Hide)
+}
+
+fn give_back() {
+    // There is nobody left to tell.
+    let _ = execute!(io::stdout(), Show, EnableLineWrap, LeaveAlternateScreen);
+    let _ = disable_raw_mode();
 }
 
 /// What makes a terminal show the lines.

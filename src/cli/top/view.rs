@@ -14,6 +14,8 @@ const PAGE: isize = 10;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wish {
     Quit,
+    /// Let the shell have the terminal for a while.
+    Stop,
     /// Cancel the stream of that id.
     Cancel(String),
 }
@@ -102,7 +104,11 @@ impl View {
     /// What a key does.
     pub fn press(&mut self, key: KeyEvent) -> Option<Wish> {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return (key.code == KeyCode::Char('c')).then_some(Wish::Quit);
+            return match key.code {
+                KeyCode::Char('c') => Some(Wish::Quit),
+                KeyCode::Char('z') => Some(Wish::Stop),
+                _ => None,
+            };
         }
         self.notice = None;
         match std::mem::take(&mut self.mode) {
@@ -121,9 +127,10 @@ impl View {
     fn browse(&mut self, key: KeyCode) -> Option<Wish> {
         match key {
             KeyCode::Char('q') => return Some(Wish::Quit),
-            KeyCode::Char('c') | KeyCode::Delete => {
-                self.mode = self.selected.clone().map_or(Mode::Browse, Mode::Confirm);
-            }
+            KeyCode::Char('c') | KeyCode::Delete => match self.selected.clone() {
+                Some(id) => self.mode = Mode::Confirm(id),
+                None => self.notice = Some("select a stream first, by the arrows".to_owned()),
+            },
             KeyCode::Char('/') => self.mode = Mode::Filter,
             KeyCode::Char('r') => self.descending = !self.descending,
             KeyCode::Esc => self.filter.clear(),
@@ -270,11 +277,13 @@ pub mod tests {
     }
 
     #[test]
-    fn control_c_ends_it_from_everywhere() {
+    fn control_c_ends_it_from_everywhere_and_control_z_stops_it() {
         for mode in [Mode::Browse, Mode::Filter, Mode::Confirm("s0".to_owned())] {
-            let mut view = View { mode, ..View::default() };
-            let key = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-            assert_eq!(view.press(key), Some(Wish::Quit));
+            let mut view = View { mode: mode.clone(), ..View::default() };
+            let mut press = |c| view.press(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+            assert_eq!(press('z'), Some(Wish::Stop));
+            assert_eq!(press('c'), Some(Wish::Quit));
+            assert_eq!(view.mode, mode, "it is all the same behind it");
         }
     }
 }
