@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::case::{Case, Expected, Manner, outcome_of};
 use super::random::Random;
 use super::reading::{End, Reading};
+use super::sums::reason_of;
 use super::tally::{Seen, Tally};
 use crate::client::{Connection, READ};
 use crate::pulse::Pulse;
@@ -204,8 +205,10 @@ impl Exchange<'_> {
         let (case, reading) = (&self.case, &self.reading);
         let (expected, tokens) = (case.expected(), reading.tokens());
         let end = reading.end()?;
-        if end == End::Error("QUEUE_TIMEOUT".to_owned()) {
-            self.crowd.tally.borrow_mut().queue_timeouts += 1;
+        if let End::Error(code) = &end
+            && let Some(reason) = reason_of(code).filter(|reason| reason.starts_with("queue_"))
+        {
+            *self.crowd.tally.borrow_mut().queue_refusals.entry(reason).or_default() += 1;
         }
         match (&expected, &end) {
             (Expected::Status(statuses), End::Error(_))

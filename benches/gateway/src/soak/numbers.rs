@@ -80,9 +80,10 @@ fn of_clients(tally: &Tally) -> Sums {
     sums.add("requests to", "/api/chat/streams", tally.lists);
     let manners = tally.by_manner.values();
     sums.add("refused", "invalid", manners.filter_map(|counts| counts.get("no stream")).sum());
-    let full = tally.outcomes.get("rejected").copied();
-    sums.add("refused", "queue_full", full.unwrap_or_default());
-    sums.add("refused", "queue_timeout", tally.queue_timeouts);
+    for reason in ["queue_full", "queue_timeout"] {
+        let count = tally.queue_refusals.get(reason).copied();
+        sums.add("refused", reason, count.unwrap_or_default());
+    }
     sums.add("streams begun", "", tally.streams() + WARMED_UP);
     if tally.unsure > 0 {
         return sums;

@@ -144,7 +144,7 @@ fn route_of(path: &str) -> &str {
 }
 
 /// The reason by which metrics count a refusal of the gateway itself.
-fn reason_of(code: &str) -> Option<&'static str> {
+pub fn reason_of(code: &str) -> Option<&'static str> {
     Some(match code {
         "UNAUTHORIZED" => "unauthorized",
         "FORBIDDEN" => "forbidden",

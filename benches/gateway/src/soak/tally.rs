@@ -41,8 +41,8 @@ pub struct Tally {
     pub deletes: u64,
     /// Times that the list of streams was asked for.
     pub lists: u64,
-    /// Told to clients.
-    pub queue_timeouts: u64,
+    /// Told to clients, by reason.
+    pub queue_refusals: Counts,
     pub tokens: u64,
     /// Told to clients, or known to those that left.
     pub outcomes: Counts,
