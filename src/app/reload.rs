@@ -69,6 +69,7 @@ impl Reloader {
                 self.apply(loaded.config).await
             }
             Err(faults) => {
+                let result = self.counted(ReloadResult::Refused);
                 tracing::error!(
                     faults = faults.0.len(),
                     "the configuration is NOT reloaded: it is not valid, and the one before it goes on"
@@ -76,7 +77,7 @@ impl Reloader {
                 for fault in &faults.0 {
                     tracing::error!(%fault, "fault of the configuration");
                 }
-                self.counted(ReloadResult::Refused)
+                result
             }
         }
     }
@@ -86,8 +87,9 @@ impl Reloader {
         let mut running = self.running.lock().await;
         let old = &running.generation;
         if old.config == config {
+            let result = self.counted(ReloadResult::Unchanged);
             tracing::info!(generation = old.number, "the configuration is unchanged");
-            return self.counted(ReloadResult::Unchanged);
+            return result;
         }
         let restart = needs_restart(&self.parts.config, &config);
         let models = models(&config, old).await;
@@ -107,10 +109,12 @@ impl Reloader {
         let before = std::mem::replace(&mut running.generation, next);
         running.past.add(&before);
         drop(before);
+        let result = self.counted(ReloadResult::Applied);
         tell(running.generation.number, &change, &restart);
-        self.counted(ReloadResult::Applied)
+        result
     }
 
+    /// Before it is logged: whoever reads of it finds it in the metrics.
     fn counted(&self, result: ReloadResult) -> ReloadResult {
         self.parts.metrics.reload.count(result);
         result
