@@ -1,58 +1,26 @@
 //! Who answered, whom a request went to and what that came to, where several were asked: by the access
 //! record, the list of streams and the metrics.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::client::native;
 use crate::continuation::ollama_kind;
 use crate::fleet::{at, fleet};
 use crate::gateway::TestGateway;
-use crate::hedging::{LATE, hedges, models, paced, prompt, sometimes_late};
-use crate::upstream::{Gate, PATIENCE, Step, Upstream, ollama_answer, openai_answer, refusal};
+use crate::hedging::{LATE, SAMPLES, hedges, models, paced, prompt, sometimes_late};
+use crate::records::{Folder, until};
+use crate::upstream::{Gate, Step, Upstream, ollama_answer, openai_answer, refusal};
 
 const NO: &str = r#"{"error":{"message":"no"}}"#;
 
-/// A file of access records.
-struct Records(PathBuf);
-
-impl Records {
-    fn new() -> Self {
-        let name = format!("tidegate-records-{:016x}.jsonl", rand::random::<u64>());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn config(&self) -> String {
-        format!("[access_log]\nlog = false\nfile = \"{}\"\n", self.0.display())
-    }
-
-    /// The last one of a stream, once it is there.
-    async fn last(&self) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = std::fs::read_to_string(&self.0).unwrap();
-            let mut lines =
-                text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            if let Some(record) = lines.rfind(|record| record.get("outcome").is_some()) {
-                return record;
-            }
-            assert!(Instant::now() < deadline, "no record of a stream: {text}");
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Forgets those that are there.
-    fn clear(&self) {
-        std::fs::File::options().write(true).open(&self.0).unwrap().set_len(0).unwrap();
-    }
-}
-
-impl Drop for Records {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// The record of the last of so many streams, once all are there.
+async fn last_of(folder: &Folder, count: usize) -> Value {
+    let streams = || {
+        let records = folder.records().into_iter();
+        records.filter(|record| record.get("outcome").is_some()).collect::<Vec<_>>()
+    };
+    until("a record of each stream", || streams().len() == count).await;
+    streams().pop().unwrap()
 }
 
 /// Who answered: `[model, provider, target, answered_by]`.
@@ -67,13 +35,12 @@ async fn upstream_failures(gateway: &TestGateway, kind: &str, count: usize) {
 
 #[actix_web::test]
 async fn the_record_of_a_hedged_answer_names_who_gave_it() {
-    let records = Records::new();
+    let folder = Folder::new();
     let gate = Gate::new();
     let test = sometimes_late(&gate).await;
     let second = Upstream::start(|_| vec![Step::Silence]).await;
     let toml = models(&at(&test), &ollama_kind(&second), "hedge_percent = 20");
-    let gateway = paced(&(records.config() + &toml)).await;
-    records.clear();
+    let gateway = paced(&(folder.config() + &toml)).await;
     let body = native(LATE);
     let opening = async {
         second.wait_for_chats(1).await;
@@ -82,7 +49,7 @@ async fn the_record_of_a_hedged_answer_names_who_gave_it() {
     let (live, ()) = futures::join!(gateway.client.open("/api/chat", &body), opening);
     live.whole().await;
     hedges(&gateway, "lost", 1).await;
-    let record = records.last().await;
+    let record = last_of(&folder, SAMPLES + 1).await;
     // A target without a name of its own has that of its kind.
     let openai = &json!("openai");
     assert_eq!(who(&record), [&json!("test"), openai, openai, &Value::Null]);
@@ -92,15 +59,14 @@ async fn the_record_of_a_hedged_answer_names_who_gave_it() {
 
 #[actix_web::test]
 async fn the_record_of_a_hedge_that_won_names_the_other_model() {
-    let records = Records::new();
+    let folder = Folder::new();
     let test = sometimes_late(&Gate::new()).await;
     let second = Upstream::start(|_| ollama_answer(&["second"])).await;
     let toml = models(&at(&test), &ollama_kind(&second), "hedge_percent = 20");
-    let gateway = paced(&(records.config() + &toml)).await;
-    records.clear();
+    let gateway = paced(&(folder.config() + &toml)).await;
     assert_eq!(gateway.client.post("/api/chat", &native(LATE)).await.native_text(), "second");
     hedges(&gateway, "won", 1).await;
-    let record = records.last().await;
+    let record = last_of(&folder, SAMPLES + 1).await;
     let ollama = &json!("ollama");
     assert_eq!(who(&record), [&json!("test"), ollama, ollama, &json!("second")]);
     upstream_failures(&gateway, "UPSTREAM_TIMEOUT", 0).await;
@@ -109,30 +75,30 @@ async fn the_record_of_a_hedge_that_won_names_the_other_model() {
 
 #[actix_web::test]
 async fn in_a_mixed_fleet_the_kind_is_that_of_the_target() {
-    let records = Records::new();
+    let folder = Folder::new();
     let bad = Upstream::start(|_| refusal(500, "", NO)).await;
     let good = Upstream::start(|_| ollama_answer(&["good"])).await;
     let dear = format!("{}\ninput_price = 1", ollama_kind(&good));
     let targets = [("bad", at(&bad)), ("good", dear)];
-    let toml = records.config() + &fleet(&targets, "policy = \"cheapest\"");
+    let toml = folder.config() + &fleet(&targets, "policy = \"cheapest\"");
     let gateway = TestGateway::start(&toml).await;
     assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.native_text(), "good");
-    let record = records.last().await;
+    let record = last_of(&folder, 1).await;
     assert_eq!(who(&record)[..3], [&json!("test"), &json!("ollama"), &json!("good")]);
     gateway.inner.shutdown().await;
 }
 
 #[actix_web::test]
 async fn a_target_that_was_not_asked_any_more_is_not_counted() {
-    let records = Records::new();
+    let folder = Folder::new();
     let bad = Upstream::start(|_| refusal(500, "", NO)).await;
     let good = Upstream::start(|_| openai_answer(&["good"])).await;
     let at_price = |upstream, price| format!("{}\ninput_price = {price}", at(upstream));
     let targets = [("one", at(&bad)), ("two", at_price(&bad, 1)), ("good", at_price(&good, 2))];
     let more = "policy = \"cheapest\"\nmax_attempts = 2\nproven_attempts = 2";
-    let gateway = TestGateway::start(&(records.config() + &fleet(&targets, more))).await;
+    let gateway = TestGateway::start(&(folder.config() + &fleet(&targets, more))).await;
     assert_eq!(gateway.client.post("/api/chat", &native("hi")).await.status, 502);
-    let record = records.last().await;
+    let record = last_of(&folder, 1).await;
     let asked = bad.chats().len() + good.chats().len();
     assert_eq!((asked, &record["attempts"]), (2, &json!(2)), "{record}");
     let text = gateway.client.get("/metrics").await.text();

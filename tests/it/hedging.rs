@@ -14,7 +14,7 @@ use crate::upstream::{
 };
 
 /// So many answers make the p95 known.
-const SAMPLES: usize = 10;
+pub const SAMPLES: usize = 10;
 pub const LATE: &str = "late";
 
 pub fn prompt(seen: &Seen) -> String {

@@ -10,14 +10,15 @@ use tokio::time::Instant;
 use crate::client::native;
 use crate::collector::{Collector, attribute};
 use crate::gateway::{TestGateway, openai_model};
+use crate::numbers::told::Records;
 use crate::process::Process;
 use crate::upstream::{PATIENCE, Upstream, openai_answer};
 
 /// A folder of its own, gone with the test.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let name = format!("tidegate-records-{:016x}", rand::random::<u64>());
         let folder = Self(std::env::temp_dir().join(name));
         fs::create_dir(&folder.0).unwrap();
@@ -28,13 +29,12 @@ impl Folder {
         self.0.join("access.jsonl")
     }
 
-    fn config(&self) -> String {
+    pub fn config(&self) -> String {
         format!("[access_log]\nlog = false\nfile = \"{}\"\n", self.file().display())
     }
 
-    fn records(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.file()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    pub fn records(&self) -> Vec<Value> {
+        Records::read(&self.file()).0
     }
 }
 
@@ -44,7 +44,7 @@ impl Drop for Folder {
     }
 }
 
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");

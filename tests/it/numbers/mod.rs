@@ -8,7 +8,7 @@ mod counts;
 mod own;
 mod play;
 mod run;
-mod told;
+pub mod told;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
